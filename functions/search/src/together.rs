@@ -1,0 +1,170 @@
+//! Searches many areas together: a few boxes are asked for, and items are matched to areas here.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use swath_core::aoi::Area;
+use swath_core::message::SearchArea;
+use swath_core::together::{Cell, Cover};
+use swath_core::{Job, RunId};
+
+use crate::rows::Served;
+use crate::search::{Failure, Taken, count_missing, id_of};
+use crate::{AreaFound, Context, RejectedItem, SearchError};
+
+/// Areas that are asked for together.
+#[derive(Debug)]
+pub struct Together {
+    cover: Cover,
+    requests: Vec<SearchArea>,
+    hasher: RandomState,
+    /// Pairs of area and item that were sent on: an item that lies in two boxes is served twice.
+    pairs: HashSet<(usize, u64)>,
+    items: HashSet<u64>,
+}
+
+#[derive(Deserialize)]
+struct Shape<'a> {
+    #[serde(borrow, default)]
+    geometry: Option<&'a RawValue>,
+}
+
+impl Together {
+    /// Groups areas; `None` when asking for them together would save less than half of the requests, or would change what
+    /// is found: with a cap per area, or an order.
+    pub fn new(job: &Job, areas: &[Area]) -> Option<Self> {
+        if job.max_items.is_some() || !job.sortby.is_empty() || has_other_fields(job) {
+            return None;
+        }
+        let requests = areas.iter().cloned().map(|area| SearchArea {
+            job: job.clone(),
+            area,
+        });
+        Some(Self {
+            cover: Cover::of(areas)?,
+            requests: requests.collect(),
+            hasher: RandomState::new(),
+            pairs: HashSet::new(),
+            items: HashSet::new(),
+        })
+    }
+
+    /// Returns the boxes to be asked for.
+    pub fn cells(&self) -> Vec<Cell> {
+        self.cover.cells.clone()
+    }
+
+    /// Returns the places of the areas that are to be searched alone.
+    pub fn alone(&self) -> &[usize] {
+        &self.cover.alone
+    }
+
+    /// Searches one box and sends on what lies in its areas; what was found is added to `found`, by the areas' places.
+    ///
+    /// # Errors
+    /// When the API or a queue fails; what earlier pages held stands.
+    pub async fn search(
+        &mut self,
+        run_id: &RunId,
+        cell: &Cell,
+        context: &Context,
+        found: &mut [AreaFound],
+    ) -> Result<(), SearchError> {
+        let mut pages_read = AreaFound::default();
+        let ended = self
+            .read(run_id, cell, context, (&mut *found, &mut pages_read))
+            .await;
+        ended.map_err(|failure| failure.told(&cell.area.row_id, pages_read))
+    }
+
+    async fn read(
+        &mut self,
+        run_id: &RunId,
+        cell: &Cell,
+        context: &Context,
+        (found, read): (&mut [AreaFound], &mut AreaFound),
+    ) -> Result<(), Failure> {
+        let Some(job) = self.requests.first().map(|request| request.job.clone()) else {
+            return Ok(());
+        };
+        let mut pages = context
+            .api
+            .search(&job, &cell.area)
+            .await
+            .map_err(Failure::Api)?;
+        while let Some(page) = pages.next_page().await.map_err(Failure::Api)? {
+            read.pages = page.number;
+            let mut taken = Taken::default();
+            for (place, feature) in page.features.iter().enumerate() {
+                match Served::parse(feature.get(), &page.url) {
+                    Ok(served) => self.take(run_id, cell, (feature, &served), (&mut taken, found)),
+                    Err(reason) => {
+                        let (page, id) = (page.number, id_of(feature));
+                        read.rejected.push(RejectedItem {
+                            page,
+                            place,
+                            id,
+                            reason,
+                        });
+                    }
+                }
+            }
+            if let Some(request) = self.requests.first() {
+                taken
+                    .send(run_id, request, context)
+                    .await
+                    .map_err(Failure::Send)?;
+            }
+        }
+        for place in &cell.members {
+            if let Some(area) = found.get_mut(*place) {
+                area.pages += read.pages;
+                area.stopped = area.stopped.or(pages.stopped());
+                area.lightened += pages.lightened();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an item for each area that it intersects.
+    fn take(
+        &mut self,
+        run_id: &RunId,
+        cell: &Cell,
+        (feature, served): (&RawValue, &Served<'_>),
+        (taken, found): (&mut Taken, &mut [AreaFound]),
+    ) {
+        let key = self
+            .hasher
+            .hash_one((&served.item.collection, &served.item.id));
+        let shape = serde_json::from_str::<Shape<'_>>(feature.get()).ok();
+        let places = shape
+            .and_then(|shape| self.cover.matching(cell, shape.geometry?))
+            .unwrap_or_default();
+        for place in places {
+            if !self.pairs.insert((place, key)) {
+                continue;
+            }
+            let (Some(request), Some(area)) = (self.requests.get(place), found.get_mut(place))
+            else {
+                continue;
+            };
+            if self.items.insert(key) {
+                taken.items.push(feature.to_owned());
+            }
+            let before = taken.rows.len();
+            taken.take(run_id, request, served);
+            count_missing(request, served, area);
+            area.items += 1;
+            area.returned += 1;
+            area.assets += (taken.rows.len() - before) as u64;
+        }
+    }
+}
+
+/// Whether items would come without the geometry that they are matched by.
+fn has_other_fields(job: &Job) -> bool {
+    !job.fields.is_empty()
+}

@@ -1,0 +1,220 @@
+//! Writes what a batch of messages brings and tells `commit` about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use futures::{StreamExt as _, stream};
+use swath_cloud::queue::QueueError;
+use swath_cloud::store::StoreError;
+use swath_core::message::{Body, FilesWritten, Message, WrittenFile};
+use swath_core::{Class, Classify, TableName};
+use swath_table::TableError;
+use tracing::info;
+
+use crate::files::{Planned, plan};
+use crate::gather::{Counts, gather};
+use crate::put::put_new;
+use crate::quarantine::quarantine;
+use crate::{Context, Rejected};
+
+/// Files that are on their way to the store at a time.
+pub(crate) const PUTS: usize = 16;
+
+/// What one message came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Items that were written; an item in several cells counts once.
+    pub items: usize,
+    /// Rows of the tables about assets that were written.
+    pub rows: usize,
+    /// Items and rows that the batch already held, exactly so.
+    pub duplicates: usize,
+    /// Items of which the batch held a newer version.
+    pub superseded: usize,
+    /// Values of items that are not of their column's type; they are kept beside it.
+    pub clashes: usize,
+    /// What is no item; each is kept in quarantine.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A message whose items or rows are not all written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// A message for someone else.
+    #[error("a message of kind {kind} brings nothing to write")]
+    Kind {
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// Rows do not fit their table.
+    #[error("rows of {table} cannot be encoded")]
+    Encode {
+        /// The table.
+        table: TableName,
+        /// Why.
+        #[source]
+        source: Arc<TableError>,
+    },
+    /// The store did not take a file.
+    #[error("the lake took no {what}")]
+    Put {
+        /// A data file or a rejected item.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Arc<StoreError>,
+    },
+    /// The files lie in the lake, but `commit` does not know.
+    #[error("{files} files of {table} lie in the lake untold")]
+    Tell {
+        /// The table.
+        table: TableName,
+        /// How many.
+        files: usize,
+        /// Why.
+        #[source]
+        source: Arc<QueueError>,
+    },
+}
+
+impl Classify for WriteError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Kind { .. } => Class::Invalid,
+            Self::Encode { source, .. } => source.class(),
+            Self::Put { source, .. } => match source.class() {
+                // Paths are ours: a refused one is not the message's fault.
+                Class::Invalid => Class::Bug,
+                class => class,
+            },
+            Self::Tell { source, .. } => source.class(),
+        }
+    }
+}
+
+/// Writes what the messages bring: items to one file per cell and year, rows to one file per table; then names the
+/// files of each table to `commit` in one message. Returns one result per message, in order.
+///
+/// A message is done when every file that holds something of it lies in the lake and was named. To write it again does
+/// no harm: files are named by their content, and `commit` knows rows by their keys.
+pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, WriteError>> {
+    let begin = context.clock.now();
+    let mut gathered = gather(batch);
+    let files = {
+        // A panic elsewhere leaves a grid with at worst a cell less in its memory.
+        let mut grid = context.grid.lock().unwrap_or_else(PoisonError::into_inner);
+        plan(&mut gathered, grid.as_mut())
+    };
+    let mut results: Vec<Result<Written, WriteError>> = batch
+        .iter()
+        .zip(&gathered.counts)
+        .map(|(message, counts)| begin_result(message, *counts))
+        .collect();
+    quarantine(&gathered.refused, context, &mut results).await;
+    let written = put_all(files, context, &mut results).await;
+    let count: usize = written.values().map(|table| table.files.len()).sum();
+    for (table, told) in written {
+        tell(table, told, batch, context, &mut results).await;
+    }
+    info!(
+        batch.messages = batch.len(),
+        batch.files = count,
+        batch.items = gathered.items.len(),
+        batch.rejected = gathered.refused.len(),
+        elapsed_ms = u64::try_from((context.clock.now() - begin).whole_milliseconds()).unwrap_or(0),
+        "written"
+    );
+    results
+}
+
+fn begin_result(message: &Message, counts: Counts) -> Result<Written, WriteError> {
+    match &message.body {
+        Body::WriteItems(_) | Body::WriteRows(_) => Ok(Written {
+            items: counts.items,
+            rows: counts.rows,
+            duplicates: counts.duplicates,
+            superseded: counts.superseded,
+            clashes: counts.clashes,
+            rejected: Vec::new(),
+        }),
+        other => Err(WriteError::Kind { kind: other.kind() }),
+    }
+}
+
+/// Marks messages as failed; the first failure of each stays.
+pub(crate) fn fail(
+    results: &mut [Result<Written, WriteError>],
+    messages: &BTreeSet<usize>,
+    error: &WriteError,
+) {
+    for message in messages {
+        if let Some(result @ Ok(_)) = results.get_mut(*message) {
+            *result = Err(error.clone());
+        }
+    }
+}
+
+/// Files of one table that lie in the lake.
+#[derive(Debug, Default)]
+struct Told {
+    files: Vec<WrittenFile>,
+    messages: BTreeSet<usize>,
+}
+
+async fn put_all(
+    files: Vec<Planned>,
+    context: &Context,
+    results: &mut [Result<Written, WriteError>],
+) -> BTreeMap<TableName, Told> {
+    let puts = files.into_iter().map(|planned| async move {
+        let outcome = match planned.file {
+            Ok((file, bytes)) => put_new(&file.path, bytes, "data file", context)
+                .await
+                .map(|()| file),
+            Err(source) => Err(WriteError::Encode {
+                table: planned.table,
+                source,
+            }),
+        };
+        (planned.table, planned.messages, outcome)
+    });
+    let mut written: BTreeMap<TableName, Told> = BTreeMap::new();
+    let mut puts = stream::iter(puts).buffered(PUTS);
+    while let Some((table, messages, outcome)) = puts.next().await {
+        match outcome {
+            Ok(file) => {
+                let told = written.entry(table).or_default();
+                told.files.push(file);
+                told.messages.extend(messages);
+            }
+            Err(error) => fail(results, &messages, &error),
+        }
+    }
+    written
+}
+
+async fn tell(
+    table: TableName,
+    told: Told,
+    batch: &[Message],
+    context: &Context,
+    results: &mut [Result<Written, WriteError>],
+) {
+    let Told { files, messages } = told;
+    // A batch may hold messages of several runs; the name is for the log, rows carry their own.
+    let first = messages.first().and_then(|index| batch.get(*index));
+    let Some(run_id) = first.map(|message| message.run_id.clone()) else {
+        return;
+    };
+    let count = files.len();
+    let body = Body::FilesWritten(FilesWritten { table, files });
+    if let Err(source) = context.commit.send(vec![Message { run_id, body }]).await {
+        let error = WriteError::Tell {
+            table,
+            files: count,
+            source: Arc::new(source),
+        };
+        fail(results, &messages, &error);
+    }
+}

@@ -1,0 +1,213 @@
+//! The parts of a deployment, found by its name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_config::BehaviorVersion;
+use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_http_client::tls;
+use futures::future::try_join_all;
+use swath_cloud::store::{self, Store};
+use swath_lake::pointer::S3Pointer;
+use swath_lake::{Lake, Place};
+
+use super::arguments::{DeploymentArgs, Function};
+use super::error::AwsError;
+
+/// A deployment: its queues and buckets.
+#[derive(Clone, Debug)]
+pub(super) struct Deployment {
+    pub(super) name: String,
+    pub(super) sqs: aws_sdk_sqs::Client,
+    /// The emulator's address; AWS itself when absent.
+    pub(super) endpoint: Option<String>,
+    pub(super) region: String,
+    account: String,
+    pub(super) queues: Vec<Queues>,
+}
+
+/// The two queues of a function.
+#[derive(Clone, Debug)]
+pub(super) struct Queues {
+    pub(super) function: Function,
+    /// Where its messages wait.
+    pub(super) work: String,
+    /// Where those end that it has given up on.
+    pub(super) dead: String,
+}
+
+/// What is in a queue, about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Depth {
+    pub(super) waiting: u64,
+    pub(super) under_way: u64,
+}
+
+impl Deployment {
+    /// Looks up the queues of a deployment with the environment's credentials and region.
+    pub(super) async fn find(arguments: &DeploymentArgs) -> Result<Self, AwsError> {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
+        let shared = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .load()
+            .await;
+        let region = shared.region().ok_or(AwsError::Region)?.to_string();
+        let sqs = aws_sdk_sqs::Client::new(&shared);
+        let name = &arguments.name;
+        let queues = Function::ALL.map(|function| find_queues(&sqs, name, function));
+        let queues = try_join_all(queues).await?;
+        let account = queues.first().and_then(|queues| account_of(&queues.work));
+        let account = account.ok_or_else(|| AwsError::QueueUrl {
+            url: queues
+                .first()
+                .map(|queues| queues.work.clone())
+                .unwrap_or_default(),
+        })?;
+        Ok(Self {
+            name: name.clone(),
+            account: account.to_owned(),
+            endpoint: shared.endpoint_url().map(str::to_owned),
+            sqs,
+            region,
+            queues,
+        })
+    }
+
+    /// Opens the bucket that uploads go to.
+    pub(super) fn inbox(&self) -> Result<Store, AwsError> {
+        self.bucket("inbox")
+    }
+
+    /// Opens the bucket that the lake lies in.
+    pub(super) fn lake_bucket(&self) -> Result<Store, AwsError> {
+        self.bucket("lake")
+    }
+
+    fn bucket(&self, what: &str) -> Result<Store, AwsError> {
+        let Self {
+            name,
+            account,
+            region,
+            ..
+        } = self;
+        let uri = format!("s3://{name}-{what}-{account}-{region}");
+        store::open_existing(&uri).map_err(AwsError::Store)
+    }
+
+    /// Returns the pointers to the lake's tables, and the lake for reading.
+    pub(super) fn lake(&self) -> Result<(S3Pointer, Lake), AwsError> {
+        let store = self.lake_bucket()?;
+        let place = Place::new(store.store, store.prefix, &store.uri);
+        let pointer = S3Pointer::new(place.clone());
+        let lake = Lake::existing(place, Arc::new(pointer.clone()));
+        Ok((pointer, lake))
+    }
+
+    /// Counts the messages of a queue; the service's figures lag behind by seconds.
+    pub(super) async fn depth(&self, queue: &str) -> Result<Depth, AwsError> {
+        use QueueAttributeName as Name;
+        let names = [
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesDelayed,
+            Name::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let asked = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(queue)
+            .set_attribute_names(Some(names.to_vec()));
+        let found = asked
+            .send()
+            .await
+            .map_err(|error| failed(queue, "counting its messages", error))?;
+        let found = found.attributes.unwrap_or_default();
+        let [waiting, delayed, under_way] = names.map(|name| number(&found, &name));
+        Ok(Depth {
+            waiting: waiting + delayed,
+            under_way,
+        })
+    }
+
+    /// Returns whether no queue holds a message.
+    pub(super) async fn is_quiet(&self) -> Result<bool, AwsError> {
+        let depths = self.queues.iter().map(|queues| self.depth(&queues.work));
+        let depths = try_join_all(depths).await?;
+        Ok(depths
+            .iter()
+            .all(|depth| depth.waiting + depth.under_way == 0))
+    }
+}
+
+/// Tells of a failed call to a queue.
+pub(super) fn failed(
+    queue: &str,
+    doing: &'static str,
+    error: impl Into<aws_sdk_sqs::Error>,
+) -> AwsError {
+    AwsError::Queue {
+        queue: queue.to_owned(),
+        doing,
+        source: Box::new(error.into()),
+    }
+}
+
+fn number(found: &HashMap<QueueAttributeName, String>, name: &QueueAttributeName) -> u64 {
+    let text = found.get(name);
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+async fn find_queues(
+    sqs: &aws_sdk_sqs::Client,
+    name: &str,
+    function: Function,
+) -> Result<Queues, AwsError> {
+    let work = format!("{name}-{}", function.name());
+    let dead = format!("{work}-dead");
+    Ok(Queues {
+        function,
+        work: find_queue(sqs, name, work).await?,
+        dead: find_queue(sqs, name, dead).await?,
+    })
+}
+
+async fn find_queue(
+    sqs: &aws_sdk_sqs::Client,
+    name: &str,
+    queue: String,
+) -> Result<String, AwsError> {
+    match sqs.get_queue_url().queue_name(&queue).send().await {
+        Ok(found) => Ok(found.queue_url.unwrap_or_default()),
+        Err(error) => Err(AwsError::NoQueue {
+            name: name.to_owned(),
+            queue,
+            source: Box::new(error.into()),
+        }),
+    }
+}
+
+/// Returns the account in `https://sqs.region.amazonaws.com/account/queue`.
+fn account_of(url: &str) -> Option<&str> {
+    let account = url.rsplit('/').nth(1)?;
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    is_account.then_some(account)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_stands_before_the_queues_name() {
+        let aws = "https://sqs.eu-west-1.amazonaws.com/123456789012/swath-plan";
+        assert_eq!(account_of(aws), Some("123456789012"));
+        let emulator = "http://localhost:4566/000000000000/swath-plan";
+        assert_eq!(account_of(emulator), Some("000000000000"));
+        for url in ["", "swath-plan", "http://localhost:4566/swath-plan"] {
+            assert_eq!(account_of(url), None, "{url}");
+        }
+    }
+}

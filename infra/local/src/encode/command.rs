@@ -1,0 +1,101 @@
+//! `swath encode` on the command line.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use swath_core::grid::GridSpec;
+use swath_table::Effort;
+
+use super::{EncodeError, EncodeRequest, encode};
+use crate::exit::Exit;
+use crate::run::{CommandError, print_json, print_text};
+
+/// The arguments of `swath encode`.
+#[derive(Debug, Args)]
+pub(crate) struct EncodeArgs {
+    /// Items: NDJSON, JSON items, collections of items, or Parquet files of swath; `-` reads standard input.
+    #[arg(value_name = "IN", required = true)]
+    inputs: Vec<PathBuf>,
+    /// One file, or with `--grid` a folder of partitions, to which files are added.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Partitions by cell and year: `h3:0` to `h3:15`, `geojson:<path>`, `geojson:<path>#<id field>` or `none`.
+    #[arg(long, value_name = "GRID")]
+    grid: Option<GridSpec>,
+    /// Reads every file back and compares its items with those that went in.
+    #[arg(long)]
+    check_roundtrip: bool,
+    /// Keeps what is no item in this file, one JSON object a line: `source`, `unit`, `number`, `code`, `reason`, `item`.
+    #[arg(long, value_name = "FILE")]
+    quarantine: Option<PathBuf>,
+    /// Takes more time for smaller files.
+    #[arg(long)]
+    compact: bool,
+    /// Threads; one for each processor when left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// One JSON object on standard output instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `swath encode`.
+pub(crate) fn command(arguments: EncodeArgs) -> Result<Exit, CommandError> {
+    let json = arguments.json;
+    let report = encode(&arguments.request()).map_err(CommandError::Encode)?;
+    if json {
+        print_json(&report);
+    } else {
+        print_text(&report.text());
+    }
+    Ok(if !report.rejected.is_empty() {
+        Exit::Partial
+    } else if report.items == 0 {
+        Exit::Empty
+    } else {
+        Exit::Done
+    })
+}
+
+impl EncodeArgs {
+    fn request(self) -> EncodeRequest {
+        let threads = self.threads.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from),
+            usize::from,
+        );
+        EncodeRequest {
+            inputs: self.inputs,
+            out: self.out,
+            grid: self.grid,
+            quarantine: self.quarantine,
+            check: self.check_roundtrip,
+            effort: if self.compact {
+                Effort::Compact
+            } else {
+                Effort::Ingest
+            },
+            threads,
+        }
+    }
+}
+
+impl EncodeError {
+    /// Returns how the process ends.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Input(_) | Self::Regions { .. } | Self::Grid(_) => Exit::Input,
+            Self::Spool(_) | Self::Write { .. } => Exit::Output,
+            Self::Record { .. } | Self::Table { .. } | Self::Differs { .. } | Self::Thread => {
+                Exit::Internal
+            }
+        }
+    }
+
+    /// Takes the failure to write a file.
+    pub(crate) fn write(path: &Path) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The first half of encoding: every item read once, filed under its cells, and kept aside as a record.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use swath_core::chain;
+use swath_core::grid::{CellKey, Grid};
+use swath_table::ItemRow;
+use swath_table::geometry::Geometry;
+
+use super::EncodeError;
+use super::index::{Filing, Index};
+use super::input::{Input, Next, Spot};
+use super::quarantine::{Quarantine, Rejected};
+use super::spool::Spool;
+
+/// Bytes of texts that one thread takes at a time.
+const BATCH: usize = 1 << 20;
+
+/// The input files, from which threads take texts in turn.
+pub(super) struct Feed {
+    files: std::vec::IntoIter<PathBuf>,
+    current: Option<(u32, Input)>,
+    next: u32,
+}
+
+/// Some texts of one file.
+struct Batch {
+    source: u32,
+    bytes: Vec<u8>,
+    texts: Vec<(Range<usize>, Spot, Option<Flaw>)>,
+}
+
+/// What is known to be wrong with a text before it is read.
+#[derive(Clone, Copy)]
+enum Flaw {
+    TooLong,
+    Broken(&'static str),
+}
+
+/// An item on its way into the index; places count from the begin of its batch's records.
+struct Filed {
+    cells: Vec<CellKey>,
+    year: i32,
+    platform: Option<String>,
+    datetime: Option<i64>,
+    at: usize,
+    size: usize,
+}
+
+/// What all threads add to.
+pub(super) struct Gathered {
+    pub(super) spool: Spool,
+    pub(super) index: Index,
+    pub(super) quarantine: Quarantine,
+    pub(super) items: u64,
+    pub(super) clashes: u64,
+    pub(super) rejected: BTreeMap<&'static str, u64>,
+}
+
+impl Feed {
+    pub(super) fn new(files: Vec<PathBuf>) -> Self {
+        Self {
+            files: files.into_iter(),
+            current: None,
+            next: 0,
+        }
+    }
+
+    /// Leaves no more to take.
+    fn stop(&mut self) {
+        self.files = Vec::new().into_iter();
+        self.current = None;
+    }
+
+    fn batch(&mut self) -> Result<Option<Batch>, EncodeError> {
+        loop {
+            let Some((source, input)) = &mut self.current else {
+                let Some(path) = self.files.next() else {
+                    return Ok(None);
+                };
+                self.current = Some((self.next, Input::open(&path)?));
+                self.next += 1;
+                continue;
+            };
+            let mut batch = Batch {
+                source: *source,
+                bytes: Vec::with_capacity(BATCH + (BATCH >> 2)),
+                texts: Vec::new(),
+            };
+            let is_over = batch.fill(input)?;
+            if is_over {
+                self.current = None;
+            }
+            if !batch.texts.is_empty() {
+                return Ok(Some(batch));
+            }
+        }
+    }
+}
+
+impl Batch {
+    /// Takes texts until there are enough; returns whether the file has no more.
+    fn fill(&mut self, input: &mut Input) -> Result<bool, EncodeError> {
+        while self.bytes.len() < BATCH {
+            let begin = self.bytes.len();
+            let (spot, flaw) = match input.next(&mut self.bytes)? {
+                Next::End => return Ok(true),
+                Next::Text(spot) => (spot, None),
+                Next::TooLong(spot) => (spot, Some(Flaw::TooLong)),
+                Next::Broken(spot, reason) => (spot, Some(Flaw::Broken(reason))),
+            };
+            self.texts.push((begin..self.bytes.len(), spot, flaw));
+        }
+        Ok(false)
+    }
+}
+
+/// One thread's means.
+pub(super) struct Worker<'a> {
+    pub(super) feed: &'a Mutex<Feed>,
+    pub(super) gathered: &'a Mutex<Gathered>,
+    /// `None` files every item once, in no cell.
+    pub(super) grid: Option<Box<dyn Grid>>,
+    pub(super) sources: &'a [Arc<str>],
+}
+
+/// What became of one batch.
+#[derive(Default)]
+struct Done {
+    records: Vec<u8>,
+    filed: Vec<Filed>,
+    clashes: usize,
+    rejected: Vec<Rejected>,
+}
+
+impl Worker<'_> {
+    /// Takes batches until there are no more.
+    pub(super) fn run(mut self) -> Result<(), EncodeError> {
+        let result = self.work();
+        if result.is_err() {
+            lock(self.feed).stop();
+        }
+        result
+    }
+
+    fn work(&mut self) -> Result<(), EncodeError> {
+        loop {
+            let batch = lock(self.feed).batch()?;
+            let Some(batch) = batch else {
+                return Ok(());
+            };
+            let done = self.read(&batch);
+            lock(self.gathered).add(&done)?;
+        }
+    }
+
+    fn read(&mut self, batch: &Batch) -> Done {
+        let mut done = Done::default();
+        for (range, spot, flaw) in &batch.texts {
+            let text = batch.bytes.get(range.clone()).unwrap_or_default();
+            let taken = match flaw {
+                Some(Flaw::TooLong) => Err(("too_long", "longer than an item may be".to_owned())),
+                Some(Flaw::Broken(reason)) => Err(("not_json", (*reason).to_owned())),
+                None => self.item(text, batch.source, &mut done),
+            };
+            if let Err((code, reason)) = taken {
+                let source = self.sources.get(batch.source as usize);
+                done.rejected.push(Rejected {
+                    source: source.map(Arc::clone).unwrap_or_default(),
+                    spot: *spot,
+                    code,
+                    reason,
+                    text: text.to_vec(),
+                });
+            }
+        }
+        done
+    }
+
+    fn item(
+        &mut self,
+        text: &[u8],
+        source: u32,
+        done: &mut Done,
+    ) -> Result<(), (&'static str, String)> {
+        let text = std::str::from_utf8(text).map_err(|error| ("not_utf8", error.to_string()))?;
+        let row = ItemRow::parse(text).map_err(|error| (error.code(), chain(&error)))?;
+        let mut cells = Vec::new();
+        if let Some(grid) = &mut self.grid {
+            let geometry = row.geometry.as_ref().map(Geometry::to_geo);
+            grid.cover(geometry.as_ref(), &mut cells)
+                .map_err(|error| ("too_many_cells", chain(&error)))?;
+        }
+        let at = done.records.len();
+        done.records.extend_from_slice(&[0; 4]);
+        done.records.extend_from_slice(&source.to_le_bytes());
+        row.write_record(&mut done.records);
+        let size = done.records.len() - at - 4;
+        if let Some(length) = done.records.get_mut(at..at + 4) {
+            // An item is some MiB at most.
+            length.copy_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        done.clashes += row.clashes;
+        done.filed.push(Filed {
+            cells,
+            year: row.year(),
+            platform: row.platform().map(str::to_owned),
+            datetime: row.datetime(),
+            at,
+            size,
+        });
+        Ok(())
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, done: &Done) -> Result<(), EncodeError> {
+        let begin = self
+            .spool
+            .append(&done.records)
+            .map_err(EncodeError::Spool)?;
+        for filed in &done.filed {
+            let filing = Filing {
+                year: filed.year,
+                platform: filed.platform.as_deref(),
+                datetime: filed.datetime,
+                at: begin + filed.at as u64,
+                size: u32::try_from(filed.size).unwrap_or(u32::MAX),
+            };
+            if filed.cells.is_empty() {
+                self.index.add(None, filing);
+            }
+            for cell in &filed.cells {
+                self.index.add(Some(cell), filing);
+            }
+        }
+        self.items += done.filed.len() as u64;
+        self.clashes += done.clashes as u64;
+        for rejected in &done.rejected {
+            *self.rejected.entry(rejected.code).or_default() += 1;
+            self.quarantine.keep(rejected)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a thread left behind before it panicked is still what it says.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

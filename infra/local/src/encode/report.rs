@@ -1,0 +1,59 @@
+//! What `swath encode` says when it is done.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::files::Written;
+
+/// What was encoded.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Report {
+    /// Items that went in.
+    pub(crate) items: u64,
+    /// Rows that were written; an item has one for each of its cells.
+    pub(crate) rows: u64,
+    /// Files.
+    pub(crate) files: u64,
+    /// Bytes of all files.
+    pub(crate) bytes: u64,
+    /// Rows that were read back and are the items that came in.
+    pub(crate) checked: u64,
+    /// Values that are not of their column's type; they are kept beside it.
+    pub(crate) clashes: u64,
+    /// What was no item, by reason.
+    pub(crate) rejected: BTreeMap<&'static str, u64>,
+}
+
+impl Report {
+    pub(super) fn written(&mut self, written: Written) {
+        self.files = written.files;
+        self.rows = written.rows;
+        self.bytes = written.bytes;
+        self.checked = written.checked;
+    }
+
+    /// Returns the report for people.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, count: u64| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name:<22} {count:>12}");
+        };
+        line("items", self.items);
+        line("rows", self.rows);
+        line("files", self.files);
+        line("bytes", self.bytes);
+        if self.checked > 0 {
+            line("rows read back equal", self.checked);
+        }
+        if self.clashes > 0 {
+            line("values of other types", self.clashes);
+        }
+        for (code, count) in &self.rejected {
+            line(&format!("rejected: {code}"), *count);
+        }
+        text
+    }
+}

@@ -1,0 +1,180 @@
+//! Whole runs over files in a folder.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use swath_table::Effort;
+use swath_table::items::ItemReader;
+use swath_table::json::canonical;
+
+use super::{EncodeRequest, Report, encode};
+
+fn item(id: &str, geometry: &str, properties: &str) -> String {
+    format!(
+        "{{\"type\":\"Feature\",\"stac_version\":\"1.0.0\",\"id\":\"{id}\",\"collection\":\"c\",\
+         \"geometry\":{geometry},\"properties\":{properties},\"links\":[],\"assets\":{{}}}}"
+    )
+}
+
+/// Items of every kind of geometry, some in several cells, some in none.
+fn mixed() -> Vec<String> {
+    let wide = r#"{"type":"Polygon","coordinates":[[[0,0],[30,0],[30,30],[0,30],[0,0]]]}"#;
+    let split = r#"{"type":"MultiPolygon","coordinates":[[[[179,0],[180,0],[180,1],[179,1],[179,0]]],[[[-180,0],[-179,0],[-179,1],[-180,1],[-180,0]]]]}"#;
+    let line = r#"{"type":"LineString","coordinates":[[1,1],[1.5,2]]}"#;
+    let geometries = [
+        wide,
+        split,
+        line,
+        "null",
+        r#"{"type":"Point","coordinates":[9,9,100.5]}"#,
+    ];
+    let mut items = Vec::new();
+    for (number, geometry) in geometries.iter().cycle().take(40).enumerate() {
+        // Equal instants on purpose: the id decides the order.
+        let year = 2019 + number % 3;
+        let properties = format!(
+            "{{\"datetime\":\"{year}-06-01T00:00:00Z\",\"platform\":\"p{}\",\"n\":{number}.50}}",
+            number % 2
+        );
+        items.push(item(
+            &format!("i{}", 97 * number % 40),
+            geometry,
+            &properties,
+        ));
+    }
+    items.push(item(
+        "null-time",
+        line,
+        r#"{"datetime":null,"start_datetime":"2020-01-01T00:00:00Z"}"#,
+    ));
+    items
+}
+
+fn run(inputs: &[PathBuf], out: &Path, grid: Option<&str>) -> Report {
+    let request = EncodeRequest {
+        inputs: inputs.to_vec(),
+        out: out.to_owned(),
+        grid: grid.map(|grid| grid.parse().unwrap()),
+        quarantine: Some(out.with_extension("rejected")),
+        check: true,
+        effort: Effort::Ingest,
+        threads: 2,
+    };
+    encode(&request).unwrap()
+}
+
+fn files(folder: &Path, into: &mut BTreeSet<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, into);
+        } else {
+            into.insert(path);
+        }
+    }
+}
+
+fn items_of<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> BTreeSet<String> {
+    let mut items = BTreeSet::new();
+    for path in paths {
+        for item in ItemReader::open(fs::File::open(path).unwrap()).unwrap() {
+            items.insert(canonical(&item.unwrap().0).unwrap());
+        }
+    }
+    items
+}
+
+#[test]
+fn items_come_back_equal_whatever_they_are_spelled_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let items = mixed();
+    let expected: BTreeSet<String> = items.iter().map(|i| canonical(i).unwrap()).collect();
+    fs::write(at("a.ndjson"), items.join("\n")).unwrap();
+    let collection = format!(
+        "{{\"type\":\"FeatureCollection\",\"features\":[{}]}}",
+        items.join(" ,\n")
+    );
+    fs::write(at("b.json"), collection).unwrap();
+    fs::write(at("c"), format!("[{}]", items.join(","))).unwrap();
+    let one = run(&[at("a.ndjson")], &at("one.parquet"), None);
+    assert_eq!(
+        (one.items, one.rows, one.checked, one.files),
+        (41, 41, 41, 1)
+    );
+    for input in ["a.ndjson", "b.json", "c", "one.parquet"] {
+        let out = at(&format!("{input}.out"));
+        let report = run(&[at(input)], &out, Some("h3:1"));
+        assert_eq!(report.items, 41, "{input}");
+        assert!(
+            report.rows > 100 && report.checked == report.rows,
+            "{report:?}"
+        );
+        assert!(report.rejected.is_empty(), "{report:?}");
+        let mut found = BTreeSet::new();
+        files(&out, &mut found);
+        assert_eq!(found.len() as u64, report.files);
+        assert_eq!(items_of(&found), expected, "{input}");
+    }
+}
+
+#[test]
+fn another_order_of_the_items_gives_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut items = mixed();
+    let mut names = Vec::new();
+    for turn in 0..3 {
+        let out = folder.path().join(format!("out{turn}"));
+        let input = folder.path().join("in.ndjson");
+        fs::write(&input, items.join("\n")).unwrap();
+        run(&[input], &out, Some("h3:2"));
+        let mut found = BTreeSet::new();
+        files(&out, &mut found);
+        let below = found
+            .iter()
+            .map(|path| path.strip_prefix(&out).unwrap().to_owned());
+        names.push(below.collect::<BTreeSet<_>>());
+        items.reverse();
+        items.rotate_left(turn + 7);
+    }
+    assert!(names[0].len() > 10);
+    assert_eq!(names[0], names[1]);
+    assert_eq!(names[0], names[2]);
+}
+
+#[test]
+fn what_is_no_item_is_named_and_kept_and_its_neighbours_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, input, out) = (
+        mixed(),
+        folder.path().join("in.ndjson"),
+        folder.path().join("o.parquet"),
+    );
+    let mut bytes = format!("{}\n{{\"type\":\"Feature\",\n\n{}\n", good[0], good[1]).into_bytes();
+    bytes.extend_from_slice(b"{\"type\":\"Collection\",\"id\":\"c\"}\n\"\xff\"\n");
+    fs::write(&input, bytes).unwrap();
+    let report = run(&[input], &out, None);
+    assert_eq!((report.items, report.checked), (2, 2));
+    let codes: Vec<_> = report
+        .rejected
+        .iter()
+        .map(|(code, count)| (*code, *count))
+        .collect();
+    assert_eq!(
+        codes,
+        [("not_an_item", 1), ("not_json", 1), ("not_utf8", 1)]
+    );
+    let kept = fs::read_to_string(out.with_extension("rejected")).unwrap();
+    let kept: Vec<serde_json::Value> = kept
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let spots: Vec<_> = kept
+        .iter()
+        .map(|line| line["number"].as_u64().unwrap())
+        .collect();
+    assert_eq!(spots, [2, 5, 6]);
+    assert_eq!(kept[0]["item"], "{\"type\":\"Feature\",\n");
+    assert_eq!(kept[2]["item_hex"], "22ff220a");
+}

@@ -1,0 +1,148 @@
+//! The commands that look after a lake.
+
+use clap::{Args, Subcommand, ValueEnum};
+use swath_core::TableName;
+
+use crate::exit;
+
+/// What looks after a lake.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LakeCommand {
+    /// Merge small files, drop old snapshots, clear away files that no snapshot needs.
+    #[command(after_help = exit::HELP)]
+    Maintain(MaintainArgs),
+    /// List a table's snapshots, the oldest first.
+    #[command(after_help = exit::HELP)]
+    Snapshots(SnapshotsArgs),
+    /// Name a snapshot, so that it is kept.
+    #[command(after_help = exit::HELP)]
+    Tag(TagArgs),
+    /// Make a snapshot the current one again.
+    #[command(after_help = exit::HELP)]
+    Rollback(RollbackArgs),
+}
+
+/// Which lake.
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// The lake: a folder with `earthcatalog.db`, or `s3://bucket/prefix`.
+    #[arg(long, value_name = "DIR|URI")]
+    pub(crate) lake: String,
+}
+
+/// A table, as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Table {
+    /// `earthcatalog.stac_items`.
+    Items,
+    /// `swath.asset_rows`.
+    Rows,
+    /// `swath.asset_files`.
+    Files,
+}
+
+impl From<Table> for TableName {
+    fn from(table: Table) -> Self {
+        match table {
+            Table::Items => Self::StacItems,
+            Table::Rows => Self::AssetRows,
+            Table::Files => Self::AssetFiles,
+        }
+    }
+}
+
+/// One thing that maintenance does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    /// Merge small files within their partitions.
+    Compact,
+    /// Merge manifests, sorted by partition.
+    Manifests,
+    /// Take old snapshots out of the tables; their files stay until orphans are cleared away.
+    Expire,
+    /// Clear away files that no snapshot needs.
+    Orphans,
+}
+
+/// The arguments of `swath maintain`.
+#[derive(Debug, Args)]
+pub(crate) struct MaintainArgs {
+    /// What to do; all of it, in this order, when left out.
+    #[arg(value_name = "STEP")]
+    pub(crate) steps: Vec<Step>,
+    /// Which lake.
+    #[command(flatten)]
+    pub(crate) at: Where,
+    /// Tables to look after, separated by commas; all of them when left out.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(crate) table: Vec<Table>,
+    /// Say what would be done, change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Delete orphans; without it they are only counted.
+    #[arg(long)]
+    pub(crate) delete: bool,
+    /// Small files that a partition must have before they are merged.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) threshold: u32,
+    /// Size that merged files aim at, MiB; twenty times this is needed in memory.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) target_mib: u64,
+    /// Snapshots that are kept whatever their age.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) keep_last: u32,
+    /// Days for which snapshots are kept.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) keep_days: u32,
+    /// Hours before a file that no snapshot needs is cleared away, 24 at least.
+    #[arg(long, value_name = "N", default_value_t = 72, value_parser = clap::value_parser!(u32).range(24..))]
+    pub(crate) grace_hours: u32,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments of `swath snapshots`.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotsArgs {
+    /// Which lake.
+    #[command(flatten)]
+    pub(crate) at: Where,
+    /// Which table.
+    #[arg(long, default_value = "items")]
+    pub(crate) table: Table,
+    /// One JSON object a line; ids are strings, since they exceed what JSON's numbers hold exactly.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments of `swath tag`.
+#[derive(Debug, Args)]
+pub(crate) struct TagArgs {
+    /// The name.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The snapshot; the current one when left out.
+    #[arg(long, value_name = "ID")]
+    pub(crate) snapshot: Option<i64>,
+    /// Which lake.
+    #[command(flatten)]
+    pub(crate) at: Where,
+    /// Which table.
+    #[arg(long, default_value = "items")]
+    pub(crate) table: Table,
+}
+
+/// The arguments of `swath rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The snapshot.
+    #[arg(value_name = "ID")]
+    pub(crate) snapshot: i64,
+    /// Which lake.
+    #[command(flatten)]
+    pub(crate) at: Where,
+    /// Which table.
+    #[arg(long, default_value = "items")]
+    pub(crate) table: Table,
+}

@@ -1,0 +1,193 @@
+//! Asking a STAC API for one item again: hrefs come to an end, items give new ones.
+
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use swath_core::message::DownloadAsset;
+use swath_core::stac::Item;
+use swath_core::{Class, Classify, redact_url};
+use url::Url;
+
+use crate::http::{self, HttpError, Timeouts, read_body};
+use crate::retry::{Policy, Retryable};
+use crate::stac::{Client, StacError};
+
+const LARGEST_ANSWER: usize = 16 << 20;
+
+/// Finds assets in the items that they belong to.
+#[derive(Clone, Debug)]
+pub struct Finder {
+    http: reqwest::Client,
+    api: Client,
+}
+
+/// What an item says of an asset today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundAsset {
+    /// Where it lies, absolute.
+    pub href: String,
+    /// Its media type.
+    pub media_type: Option<String>,
+    /// `file:size`, bytes.
+    pub size_bytes: Option<u64>,
+    /// `file:checksum`, a multihash in hex.
+    pub checksum: Option<String>,
+}
+
+/// An item that could not be asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// The catalog is no web address.
+    #[error("{catalog} is no STAC API that could be asked")]
+    NoApi {
+        /// The catalog.
+        catalog: String,
+    },
+    /// The API cannot be used.
+    #[error("the catalog cannot be asked")]
+    Api(#[from] StacError),
+    /// The exchange failed.
+    #[error("the catalog cannot be asked")]
+    Http(#[from] HttpError),
+    /// The API refuses.
+    #[error("{url}: answered with status {status}")]
+    Status {
+        /// The address.
+        url: String,
+        /// The status.
+        status: u16,
+    },
+    /// The answer is none.
+    #[error("{url}: the answer is no page of items")]
+    NotAPage {
+        /// The address.
+        url: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The catalog does not have the asset.
+    #[error("the catalog has no asset {asset_name:?} of item {item_id:?}")]
+    Unknown {
+        /// The item.
+        item_id: String,
+        /// The asset's key.
+        asset_name: String,
+    },
+}
+
+impl Classify for FindError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Api(error) => error.class(),
+            Self::Http(error) => error.class(),
+            Self::Status {
+                status: 429 | 500..=599,
+                ..
+            } => Class::Transient,
+            Self::Status {
+                status: 401 | 403, ..
+            } => Class::Denied,
+            _ => Class::Invalid,
+        }
+    }
+}
+
+impl Retryable for FindError {}
+
+#[derive(Deserialize)]
+struct Page {
+    features: Vec<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Links {
+    #[serde(default)]
+    links: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    rel: String,
+    href: String,
+}
+
+impl Finder {
+    /// Speaks to APIs over a client of its own.
+    ///
+    /// # Errors
+    /// When no HTTP client can be built.
+    pub fn new(clock: std::sync::Arc<dyn crate::clock::Clock>) -> Result<Self, HttpError> {
+        let http = http::for_apis(Timeouts::default())?;
+        let api = Client::new(http.clone(), clock).with_policy(Policy::ONCE);
+        Ok(Self { http, api })
+    }
+
+    /// Asks the asset's catalog for its item, by a search for its id, since ids may contain slashes.
+    ///
+    /// # Errors
+    /// When the catalog is no API, cannot be asked, or does not have the asset.
+    pub async fn find(&self, asked: &DownloadAsset) -> Result<FoundAsset, FindError> {
+        let catalog = &asked.job.catalog;
+        if !matches!(catalog.scheme(), "https" | "http") {
+            let catalog = catalog.to_string();
+            return Err(FindError::NoApi { catalog });
+        }
+        let url = self.api.search_url(catalog).await?;
+        let page = self.page(&url, asked).await?;
+        let found = page.features.iter().find_map(|feature| {
+            let item = Item::parse(feature.get()).ok()?;
+            let same = item.id == asked.item_id
+                && (asked.collection.is_none() || item.collection == asked.collection);
+            same.then(|| asset_of(item, feature, &url, &asked.asset_name))?
+        });
+        found.ok_or_else(|| FindError::Unknown {
+            item_id: asked.item_id.clone(),
+            asset_name: asked.asset_name.clone(),
+        })
+    }
+
+    async fn page(&self, url: &Url, asked: &DownloadAsset) -> Result<Page, FindError> {
+        let mut body = json!({"ids": [asked.item_id], "limit": 10});
+        if let (Some(collection), Some(body)) = (&asked.collection, body.as_object_mut()) {
+            body.insert("collections".to_owned(), json!([collection]));
+        }
+        let mut request = self.http.post(url.clone());
+        for (name, value) in asked.job.headers.expose() {
+            request = request.header(name, value);
+        }
+        let sent = request
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send();
+        let response = sent
+            .await
+            .map_err(|error| HttpError::from_call(url, error))?;
+        let status = response.status().as_u16();
+        let shown = redact_url(url);
+        if status != 200 {
+            let url = shown;
+            return Err(FindError::Status { url, status });
+        }
+        let bytes = read_body(response, LARGEST_ANSWER).await?;
+        serde_json::from_slice(&bytes).map_err(|source| FindError::NotAPage { url: shown, source })
+    }
+}
+
+fn asset_of(item: Item, feature: &RawValue, page: &Url, name: &str) -> Option<FoundAsset> {
+    let asset = item.assets.into_iter().find(|asset| asset.key == name)?;
+    let links = serde_json::from_str::<Links>(feature.get()).ok();
+    let own = links.and_then(|links| links.links.into_iter().find(|link| link.rel == "self"));
+    let base = own.and_then(|own| page.join(&own.href).ok());
+    let href = match Url::parse(&asset.href) {
+        Err(_) => String::from(base.as_ref().unwrap_or(page).join(&asset.href).ok()?),
+        Ok(_) => asset.href,
+    };
+    Some(FoundAsset {
+        href,
+        media_type: asset.media_type,
+        size_bytes: asset.size_bytes,
+        checksum: asset.checksum,
+    })
+}

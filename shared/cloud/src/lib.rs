@@ -1,0 +1,13 @@
+//! The world outside: HTTP, STAC APIs, stores, queues, clock.
+
+pub mod clock;
+pub mod digest;
+pub mod fetch;
+pub mod http;
+pub mod item;
+pub mod publish;
+pub mod queue;
+pub mod retry;
+pub mod sign;
+pub mod stac;
+pub mod store;

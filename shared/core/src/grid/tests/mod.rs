@@ -1,0 +1,6 @@
+mod exact;
+mod oracle;
+mod real;
+mod region;
+mod shapes;
+mod specs;

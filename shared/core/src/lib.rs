@@ -1,0 +1,30 @@
+//! The words and rules of swath: pure data, no I/O, no clock, no environment.
+
+pub mod aoi;
+mod choice;
+mod class;
+pub mod datetime;
+pub mod grid;
+mod ids;
+mod job;
+mod level;
+pub mod message;
+pub mod naming;
+pub mod predicate;
+mod redact;
+pub mod row;
+mod signing;
+pub mod split;
+pub mod stac;
+mod table_name;
+pub mod template;
+pub mod together;
+
+pub use choice::{AssetChoice, fits};
+pub use class::{Class, Classify, Disposition, chain};
+pub use ids::{RunId, digest_hex, hex};
+pub use job::{Headers, Job};
+pub use level::{Level, UnknownLevel};
+pub use redact::{Redacted, redact_url};
+pub use signing::{Signing, UnknownSigning};
+pub use table_name::TableName;

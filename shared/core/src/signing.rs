@@ -1,0 +1,95 @@
+//! How hrefs become addresses that their hosts accept.
+
+use serde::{Deserialize, Serialize};
+
+/// How an href is turned into one that the host accepts. Secrets are no part of it: they belong to whoever fetches.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Signing {
+    /// The href is fetched as it stands; objects of S3 without credentials.
+    #[default]
+    None,
+    /// Azure blobs get a token of the Planetary Computer, per account and container.
+    PlanetaryComputer,
+    /// A bearer token goes to the hosts that are named for it.
+    Bearer,
+    /// A header goes to the hosts that are named for it.
+    Header,
+    /// A bearer token goes to NASA's Earthdata hosts.
+    Earthdata,
+    /// Objects of S3 are asked for with our own credentials.
+    S3,
+    /// As `s3`, and we pay for the requests and the transfer.
+    S3RequesterPays,
+    /// A program is given the href and gives back another.
+    Command,
+}
+
+/// A way of signing that does not exist.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "unknown way of signing {0:?}: use none, planetary_computer, bearer, header, earthdata, s3, s3_requester_pays or command"
+)]
+pub struct UnknownSigning(String);
+
+impl Signing {
+    const ALL: [Self; 8] = [
+        Self::None,
+        Self::PlanetaryComputer,
+        Self::Bearer,
+        Self::Header,
+        Self::Earthdata,
+        Self::S3,
+        Self::S3RequesterPays,
+        Self::Command,
+    ];
+
+    /// Returns the name used in jobs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::PlanetaryComputer => "planetary_computer",
+            Self::Bearer => "bearer",
+            Self::Header => "header",
+            Self::Earthdata => "earthdata",
+            Self::S3 => "s3",
+            Self::S3RequesterPays => "s3_requester_pays",
+            Self::Command => "command",
+        }
+    }
+}
+
+impl std::fmt::Display for Signing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Signing {
+    type Err = UnknownSigning;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|signing| signing.as_str() == text)
+            .ok_or_else(|| UnknownSigning(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_has_one_name_in_jobs_and_on_the_command_line() {
+        for signing in Signing::ALL {
+            assert_eq!(signing.as_str().parse(), Ok(signing));
+            let json = serde_json::to_string(&signing).unwrap();
+            assert_eq!(json, format!("\"{signing}\""));
+        }
+        assert!("password".parse::<Signing>().is_err());
+    }
+}

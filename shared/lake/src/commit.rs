@@ -1,0 +1,334 @@
+//! One snapshot per batch: decided, written and swapped in on one and the same base.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _};
+use iceberg::spec::ManifestFile;
+use swath_core::{Class, Classify, RunId, TableName, digest_hex};
+use swath_table::keys::RowKey;
+use time::OffsetDateTime;
+
+use crate::attempts::{Attempts, Step, Work};
+use crate::decide::{Decision, Fate, Rows, decide};
+use crate::error::LakeError;
+use crate::file::NewFile;
+use crate::lake::{Base, Lake};
+use crate::live::LiveFile;
+use crate::schema;
+use crate::snapshot::{Change, stage};
+
+/// Data files that are read or written at the same time.
+const AT_ONCE: usize = 8;
+
+/// Tells the time, and waits between attempts.
+#[async_trait]
+pub trait Pace: Debug + Send + Sync {
+    /// Returns the time now.
+    fn now(&self) -> OffsetDateTime;
+
+    /// Waits before the next attempt (after `attempts` of them); answers false, without a wait, when there is no time left.
+    async fn again(&self, attempts: u32) -> bool;
+}
+
+/// What a commit did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The table.
+    pub table: TableName,
+    /// The snapshot; absent when there was nothing to add and none was made.
+    pub snapshot_id: Option<i64>,
+    /// What became of the rows of each file, by its path.
+    pub files: BTreeMap<String, Figures>,
+    /// How often a commit was tried.
+    pub attempts: u32,
+}
+
+/// What became of the rows of a file, or of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Files added; one of which some rows are known was written again without them.
+    pub files_added: u64,
+    /// New rows.
+    pub rows_added: u64,
+    /// Rows that the table or the batch had already.
+    pub rows_known: u64,
+    /// Rows left out because the table or the batch has a newer version, or the table has an older one in a file of
+    /// others that is not written anew.
+    pub versions_kept_out: u64,
+    /// Rows, among those added, that took the place of an older version in the table.
+    pub versions_replaced: u64,
+}
+
+impl std::ops::AddAssign for Figures {
+    fn add_assign(&mut self, other: Self) {
+        self.files_added += other.files_added;
+        self.rows_added += other.rows_added;
+        self.rows_known += other.rows_known;
+        self.versions_kept_out += other.versions_kept_out;
+        self.versions_replaced += other.versions_replaced;
+    }
+}
+
+impl Figures {
+    fn of(fates: &[Fate]) -> Self {
+        let mut figures = Self::default();
+        for fate in fates {
+            match fate {
+                Fate::Added => figures.rows_added += 1,
+                Fate::Known => figures.rows_known += 1,
+                Fate::KeptOut => figures.versions_kept_out += 1,
+                Fate::Replacing => {
+                    figures.rows_added += 1;
+                    figures.versions_replaced += 1;
+                }
+            }
+        }
+        figures.files_added = u64::from(figures.rows_added > 0);
+        figures
+    }
+}
+
+impl Committed {
+    /// Returns what became of all rows.
+    pub fn total(&self) -> Figures {
+        let mut total = Figures::default();
+        for figures in self.files.values() {
+            total += *figures;
+        }
+        total
+    }
+}
+
+impl Lake {
+    /// Makes the new rows of these files part of a table, in one snapshot; rows that are known are left out.
+    ///
+    /// A row is known by its key, whatever file or message brings it, so a batch that is delivered again, alone or mixed
+    /// with others, adds nothing twice. After a swap that was refused or whose answer was lost, the table itself is asked
+    /// whether the snapshot is in it.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`] when others were first until `pace` said stop; [`LakeError::Unknown`] when a swap may have
+    /// taken effect and the table could not be asked: the files must stay. Otherwise nothing has been committed.
+    pub async fn commit(
+        &self,
+        table: TableName,
+        files: &[NewFile],
+        runs: &[RunId],
+        pace: &dyn Pace,
+    ) -> Result<Committed, LakeError> {
+        let mut paths = HashSet::new();
+        let files: Vec<&NewFile> = files
+            .iter()
+            .filter(|file| file.table == table && paths.insert(file.path.as_str()))
+            .collect();
+        let commit = Commit {
+            lake: self,
+            table,
+            notes: notes(&files, runs),
+            files,
+            pace,
+        };
+        let attempts = Attempts {
+            lake: self,
+            table,
+            work: &commit,
+            pace,
+        };
+        let ended = attempts.run().await?;
+        Ok(Committed {
+            table,
+            snapshot_id: ended.snapshot_id,
+            files: ended.done,
+            attempts: ended.attempts,
+        })
+    }
+}
+
+/// Says in the snapshot's summary whose commit it is.
+fn notes(files: &[&NewFile], runs: &[RunId]) -> HashMap<String, String> {
+    let mut paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_bytes()).collect();
+    paths.sort_unstable();
+    let runs: BTreeSet<&str> = runs.iter().map(RunId::as_str).collect();
+    let runs: Vec<&str> = runs.into_iter().collect();
+    HashMap::from([
+        ("swath.commit-id".to_owned(), digest_hex(&paths, 16)),
+        ("swath.run-ids".to_owned(), runs.join(",")),
+    ])
+}
+
+/// One batch on its way into a table.
+struct Commit<'a> {
+    lake: &'a Lake,
+    table: TableName,
+    files: Vec<&'a NewFile>,
+    notes: HashMap<String, String>,
+    pace: &'a dyn Pace,
+}
+
+/// The live files among which rows of the batch could be, and their keys.
+struct Candidates {
+    files: Vec<LiveFile>,
+    keys: Vec<Arc<[RowKey]>>,
+}
+
+impl Candidates {
+    fn has(&self, location: &str) -> bool {
+        self.files.iter().any(|file| file.location == location)
+    }
+}
+
+#[async_trait]
+impl Work for Commit<'_> {
+    type Done = BTreeMap<String, Figures>;
+
+    async fn prepare(&self, base: &Base) -> Result<Step<Self::Done>, LakeError> {
+        let manifests = base.manifests(self.lake).await?;
+        let (change, files) = self.plan(base, &manifests).await?;
+        if change.add.is_empty() && change.remove.is_empty() {
+            return Ok(Step::Nothing(files));
+        }
+        let staged = stage(self.lake, base, manifests, &change, self.pace.now()).await;
+        let staged = staged.map_err(LakeError::metadata(self.table, "writing a snapshot"))?;
+        Ok(Step::Offer(Box::new(staged), files))
+    }
+}
+
+impl Commit<'_> {
+    /// Decides what to add and what to remove on this base, and writes the data files that this takes.
+    async fn plan(
+        &self,
+        base: &Base,
+        manifests: &[ManifestFile],
+    ) -> Result<(Change, BTreeMap<String, Figures>), LakeError> {
+        let candidates = self.candidates(base, manifests).await?;
+        let mut frozen = if schema::has_more(self.table, &base.metadata) {
+            (0..candidates.files.len()).collect()
+        } else {
+            HashSet::new()
+        };
+        loop {
+            let decision = self.decide(&candidates, &frozen);
+            match self.replace(&candidates, &decision).await {
+                Ok(mut change) => {
+                    self.add(&decision, &mut change).await?;
+                    change.notes.clone_from(&self.notes);
+                    let files = self.files.iter().zip(&decision.fates);
+                    let figures =
+                        files.map(|(file, fates)| (file.path.clone(), Figures::of(fates)));
+                    return Ok((change, figures.collect()));
+                }
+                // Columns of others would be lost if their file were written anew: its rows stay, and that is counted.
+                Err(Unwritable::Theirs(place)) => {
+                    frozen.insert(place);
+                }
+                Err(Unwritable::Failed(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn candidates(
+        &self,
+        base: &Base,
+        manifests: &[ManifestFile],
+    ) -> Result<Candidates, LakeError> {
+        // Older versions may lie in any cell and year.
+        let listed = base.files(self.lake, manifests.iter()).await?;
+        let may_share =
+            |live: &&LiveFile| self.files.iter().any(|file| file.ranges.meet(&live.ranges));
+        let files: Vec<LiveFile> = listed
+            .iter()
+            .flat_map(|files| files.iter())
+            .filter(may_share)
+            .cloned()
+            .collect();
+        let reads: Vec<_> = files
+            .iter()
+            .map(|file| self.lake.keys(self.table, &file.location))
+            .collect();
+        let reads = futures::stream::iter(reads);
+        let keys = reads.buffered(AT_ONCE).try_collect().await?;
+        Ok(Candidates { files, keys })
+    }
+
+    fn decide(&self, candidates: &Candidates, frozen: &HashSet<usize>) -> Decision {
+        let new: Vec<&[RowKey]> = self.files.iter().map(|file| file.keys.as_ref()).collect();
+        let live: Vec<Rows<'_>> = candidates
+            .keys
+            .iter()
+            .zip(&candidates.files)
+            .enumerate()
+            .map(|(place, (keys, file))| Rows {
+                keys,
+                frozen: frozen.contains(&place) || !self.is_partition_known(file),
+            })
+            .collect();
+        decide(&new, &live)
+    }
+
+    fn is_partition_known(&self, file: &LiveFile) -> bool {
+        file.partition.is_some() == (self.table == TableName::StacItems)
+    }
+
+    /// Takes replaced rows out of live files.
+    async fn replace(
+        &self,
+        candidates: &Candidates,
+        decision: &Decision,
+    ) -> Result<Change, Unwritable> {
+        let mut change = Change::default();
+        for (place, rows) in &decision.remove {
+            let Some(file) = candidates.files.get(*place) else {
+                continue;
+            };
+            let count = usize::try_from(file.rows).unwrap_or(usize::MAX);
+            let keep = (0..count).map(|row| !rows.contains(&row)).collect();
+            let partition = file.partition.as_ref();
+            let rest = self
+                .lake
+                .rewrite(self.table, &file.location, partition, keep)
+                .await;
+            match rest {
+                // What is left may be a file that the table has already: then its rows were there twice.
+                Ok(rest) => change.add.extend(
+                    rest.filter(|rest| !candidates.has(&rest.location))
+                        .map(|rest| rest.facts),
+                ),
+                Err(LakeError::Rows { source, .. }) if source.class() == Class::Invalid => {
+                    let error = swath_core::chain(&source);
+                    tracing::warn!(location = file.location, error, "an older version stays");
+                    return Err(Unwritable::Theirs(*place));
+                }
+                Err(error) => return Err(Unwritable::Failed(error)),
+            }
+            let manifest = change.remove.entry(file.manifest.to_string()).or_default();
+            manifest.insert(file.location.clone());
+        }
+        Ok(change)
+    }
+
+    /// Adds the new files, without the rows that stay out.
+    async fn add(&self, decision: &Decision, change: &mut Change) -> Result<(), LakeError> {
+        for (file, fates) in self.files.iter().zip(&decision.fates) {
+            let keep: Vec<bool> = fates.iter().map(|fate| fate.stays()).collect();
+            if keep.iter().all(|stays| *stays) {
+                let is_empty = keep.is_empty();
+                change.add.extend((!is_empty).then(|| file.facts.clone()));
+            } else if keep.contains(&true) {
+                let (at, partition) = (&file.location, file.partition.as_ref());
+                let rest = self.lake.rewrite(self.table, at, partition, keep).await?;
+                change.add.extend(rest.map(|file| file.facts));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why rows could not be taken out of a live file.
+enum Unwritable {
+    /// It is a file of others.
+    Theirs(usize),
+    Failed(LakeError),
+}

@@ -1,0 +1,92 @@
+//! Why one message failed.
+
+use std::any::Any;
+
+use swath_core::{Class, Classify, chain};
+use tracing::{error, warn};
+
+use super::tally::Outcome;
+use crate::quarantine::KeepError;
+
+/// Why one message failed, ready to be logged and kept.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) class: Class,
+    pub(super) code: &'static str,
+    pub(super) reason: String,
+    pub(super) outcome: Outcome,
+}
+
+impl Failure {
+    /// Takes an error that arose at the stage `code`.
+    pub(super) fn of(code: &'static str, error: &impl Classify) -> Self {
+        Self {
+            class: error.class(),
+            code,
+            reason: chain(error),
+            outcome: Outcome::HandedBack,
+        }
+    }
+
+    /// Takes what a panic left behind.
+    pub(super) fn panic(payload: &(dyn Any + Send)) -> Self {
+        let said = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no words");
+        Self {
+            class: Class::Bug,
+            code: "panic",
+            reason: format!("the work panicked: {said}"),
+            outcome: Outcome::Panicked,
+        }
+    }
+
+    /// Takes work that was cut off at the end of the invocation.
+    pub(super) fn cut_off() -> Self {
+        Self {
+            class: Class::Uncertain,
+            code: "deadline",
+            reason: "the work was cut off at the end of the invocation".to_owned(),
+            outcome: Outcome::HandedBack,
+        }
+    }
+
+    /// Takes a use case that lost count of its messages.
+    pub(super) fn miscounted(answers: usize, messages: usize) -> Self {
+        Self {
+            class: Class::Bug,
+            code: "miscounted",
+            reason: format!("the work gave {answers} answers to {messages} messages"),
+            outcome: Outcome::HandedBack,
+        }
+    }
+
+    /// Writes the failure's one line; an error of `quarantine` means that the message went back instead.
+    pub(super) fn log(&self, function: &str, message_id: &str, quarantine: Option<&KeepError>) {
+        let Self {
+            class,
+            code,
+            reason,
+            ..
+        } = self;
+        if let Some(cause) = quarantine {
+            let cause = chain(cause);
+            error!(function, message.id = message_id, error.class = %class, error.code = code, error.chain = reason,
+                quarantine.error = cause, "message handed back: it belongs into quarantine, which failed");
+            return;
+        }
+        match class {
+            Class::Invalid => {
+                error!(function, message.id = message_id, error.class = %class, error.code = code, error.chain = reason, "message quarantined");
+            }
+            Class::Denied | Class::Bug => {
+                error!(function, message.id = message_id, error.class = %class, error.code = code, error.chain = reason, "message handed back");
+            }
+            _ => {
+                warn!(function, message.id = message_id, error.class = %class, error.code = code, error.chain = reason, "message handed back");
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Arrow and Parquet: schemas with field ids, item and row encoders.
+
+mod columns;
+mod error;
+pub mod geometry;
+mod geoparquet;
+mod instant;
+pub mod items;
+pub mod json;
+pub mod keys;
+pub mod layout;
+pub mod reader;
+pub mod rows;
+pub mod schema;
+#[cfg(test)]
+mod tests;
+pub mod writer;
+
+pub use error::TableError;
+pub use items::{ItemError, ItemRow};
+pub use writer::{Effort, EncodedFile, FileWriter};

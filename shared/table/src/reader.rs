@@ -1,0 +1,127 @@
+//! Batches of rows from Parquet bytes.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{Field, Schema};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+pub use parquet::file::reader::ChunkReader;
+use parquet::schema::types::TypePtr;
+use swath_core::TableName;
+
+use crate::TableError;
+use crate::schema::{Column, FIELD_ID_KEY, of};
+
+/// Opens a file and reads the named columns, all of them when `columns` is `None`; a name that the file lacks is left out.
+pub(crate) fn open<R: ChunkReader + 'static>(
+    table: TableName,
+    input: R,
+    columns: Option<&[&str]>,
+) -> Result<ParquetRecordBatchReader, TableError> {
+    let read = || -> Result<ParquetRecordBatchReader, ParquetError> {
+        // An Arrow schema that another writer embedded could turn text into dictionaries or views.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(input, options)?;
+        let mask = columns.map_or_else(ProjectionMask::all, |names| {
+            let roots = builder.parquet_schema().root_schema().get_fields().iter();
+            let wanted = roots
+                .enumerate()
+                .filter(|(_, field)| column_of(table, field).is_some_and(|c| names.contains(&c)))
+                .map(|(index, _)| index);
+            ProjectionMask::roots(builder.parquet_schema(), wanted)
+        });
+        builder.with_projection(mask).build()
+    };
+    read().map_err(|source| TableError::Read { table, source })
+}
+
+/// Returns which of the table's columns a column of a file is: by its name, or by its field id if its name is that of the
+/// column as some writers encode it (`proj_x3Acode`).
+pub fn column_of(table: TableName, field: &TypePtr) -> Option<&'static str> {
+    let info = field.get_basic_info();
+    let id = info.has_id().then(|| info.id());
+    Some(find(table, field.name(), id)?.name)
+}
+
+fn find(table: TableName, name: &str, id: Option<i32>) -> Option<&'static Column> {
+    // An id alone proves nothing: writers that know nothing of the table number fields too.
+    let by_id = || {
+        let mut columns = of(table).columns.iter();
+        columns.find(|column| Some(column.id) == id && encoded(column.name) == name)
+    };
+    of(table).column(name).or_else(by_id)
+}
+
+/// Encodes a name as Avro's rules demand and `PyIceberg` does for Parquet too.
+fn encoded(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_alphanumeric() || letter == '_' {
+            text.push(letter);
+        } else {
+            let _never_fails = write!(text, "_x{:X}", u32::from(letter));
+        }
+    }
+    text
+}
+
+/// Gives the columns of a file's batch the names that the table has for them; see [`column_of`].
+pub(crate) fn named(table: TableName, batch: &RecordBatch) -> Result<RecordBatch, TableError> {
+    let schema = batch.schema();
+    let fields = schema.fields().iter().map(|field| {
+        let id = field.metadata().get(FIELD_ID_KEY);
+        let column = find(table, field.name(), id.and_then(|id| id.parse().ok()));
+        match column.filter(|c| c.name != field.name() && schema.index_of(c.name).is_err()) {
+            Some(column) => Arc::new(Field::clone(field).with_name(column.name)),
+            None => Arc::clone(field),
+        }
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let renamed = RecordBatch::try_new(schema, batch.columns().to_vec());
+    renamed.map_err(|source| TableError::Rows { table, source })
+}
+
+/// Reads every row of a file, in the table's columns.
+///
+/// # Errors
+/// When the bytes are not a whole Parquet file of the table.
+pub fn read<R: ChunkReader + 'static>(
+    table: TableName,
+    input: R,
+) -> Result<Vec<RecordBatch>, TableError> {
+    open(table, input, None)?
+        .map(|batch| {
+            let batch = batch.map_err(|source| TableError::Rows { table, source })?;
+            crate::writer::conform(table, &named(table, &batch)?)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::StringArray;
+    use arrow_schema::DataType;
+
+    use super::*;
+
+    #[test]
+    fn a_column_whose_name_another_writer_encoded_is_found_by_its_field_id() {
+        let name_of = |name: &str, id: &str| {
+            let metadata = [(FIELD_ID_KEY.to_owned(), id.to_owned())].into();
+            let field = Field::new(name, DataType::Utf8, true).with_metadata(metadata);
+            let column = Arc::new(StringArray::from(vec!["EPSG:4326"]));
+            let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column]);
+            let named = named(TableName::StacItems, &batch.unwrap()).unwrap();
+            named.schema().field(0).name().clone()
+        };
+        assert_eq!(name_of("proj_x3Acode", "8"), "proj:code");
+        assert_eq!(name_of("proj_x3Acode", "9"), "proj_x3Acode");
+        assert_eq!(name_of("number_8", "8"), "number_8");
+        assert_eq!(name_of("proj:code", "77"), "proj:code");
+    }
+}

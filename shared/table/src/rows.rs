@@ -1,0 +1,163 @@
+//! Rows of `swath.asset_rows` and `swath.asset_files` into Parquet files.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::{
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow_schema::DataType;
+use serde_json::Value;
+use swath_core::row::{AssetFile, AssetRow};
+use swath_core::{Class, TableName};
+use time::OffsetDateTime;
+
+use crate::instant::micros;
+use crate::writer::{Effort, EncodedFile, encode};
+use crate::{TableError, schema};
+
+/// Writes rows of `asset_rows` as one file, sorted by run, area, item and asset.
+///
+/// # Errors
+/// When the columns do not form a batch, which is a fault of ours.
+pub fn encode_asset_rows(rows: &[&AssetRow], effort: Effort) -> Result<EncodedFile, TableError> {
+    let mut sorted = rows.to_vec();
+    sorted.sort_by(|a, b| asset_row_order(a).cmp(&asset_row_order(b)));
+    let rows = sorted.as_slice();
+    let arrays = vec![
+        text(rows, |row| Some(row.run_id.as_str())),
+        text(rows, |row| Some(&row.row_id)),
+        long(rows, |row| Some(row.row_number)),
+        json(rows, |row| Value::Object(row.area.clone())),
+        text(rows, |row| Some(&row.catalog)),
+        text(rows, |row| row.collection.as_deref()),
+        text(rows, |row| Some(&row.item_id)),
+        text(rows, |row| row.date.as_deref()),
+        text(rows, |row| row.item_bbox.as_deref()),
+        text(rows, |row| Some(&row.item_properties)),
+        text(rows, |row| Some(&row.asset_name)),
+        text(rows, |row| Some(&row.href)),
+        text(rows, |row| row.asset_type.as_deref()),
+        roles(rows),
+        long(rows, |row| row.file_size),
+        text(rows, |row| row.file_checksum.as_deref()),
+        instants(rows, |row| row.datetime),
+        instants(rows, |row| row.start_datetime),
+        instants(rows, |row| row.end_datetime),
+    ];
+    finish(TableName::AssetRows, arrays, effort)
+}
+
+fn asset_row_order(row: &AssetRow) -> impl Ord {
+    (
+        row.run_id.as_str(),
+        row.row_number,
+        (&row.row_id, &row.catalog),
+        (&row.collection, &row.item_id, &row.asset_name),
+        &row.href,
+    )
+}
+
+/// Writes rows of `asset_files` as one file, sorted by catalog, item, asset and time.
+///
+/// # Errors
+/// When the columns do not form a batch, which is a fault of ours.
+pub fn encode_asset_files(rows: &[&AssetFile], effort: Effort) -> Result<EncodedFile, TableError> {
+    let mut sorted = rows.to_vec();
+    sorted.sort_by(|a, b| asset_file_order(a).cmp(&asset_file_order(b)));
+    let rows = sorted.as_slice();
+    let arrays = vec![
+        text(rows, |row| Some(row.run_id.as_str())),
+        text(rows, |row| Some(&row.catalog)),
+        text(rows, |row| row.collection.as_deref()),
+        text(rows, |row| Some(&row.item_id)),
+        text(rows, |row| Some(&row.asset_name)),
+        text(rows, |row| row.out_file_path.as_deref()),
+        long(rows, |row| row.out_file_sz),
+        Arc::new(
+            rows.iter()
+                .map(|row| Some(row.is_out_file_valid))
+                .collect::<BooleanArray>(),
+        ),
+        instants(rows, |row| Some(row.last_update)),
+        text(rows, |row| row.sha256.as_deref()),
+        text(rows, |row| row.etag.as_deref()),
+        text(rows, |row| Some(&row.source_href)),
+        long(rows, |row| Some(u64::from(row.attempts))),
+        Arc::new(
+            rows.iter()
+                .map(|row| row.http_status.map(i32::from))
+                .collect::<Int32Array>(),
+        ),
+        text(rows, |row| row.error_class.map(Class::as_str)),
+        text(rows, |row| row.error_code.as_deref()),
+        text(rows, |row| row.error.as_deref()),
+        text(rows, |row| Some(row.validation_level.as_str())),
+        text(rows, |row| row.validation.as_deref()),
+        Arc::new(
+            rows.iter()
+                .map(|row| row.bytes_per_s)
+                .collect::<Float64Array>(),
+        ),
+    ];
+    finish(TableName::AssetFiles, arrays, effort)
+}
+
+fn asset_file_order(row: &AssetFile) -> impl Ord {
+    (
+        &row.catalog,
+        (&row.collection, &row.item_id, &row.asset_name),
+        row.last_update,
+        row.run_id.as_str(),
+        (&row.out_file_path, &row.source_href),
+    )
+}
+
+fn finish(
+    table: TableName,
+    arrays: Vec<ArrayRef>,
+    effort: Effort,
+) -> Result<EncodedFile, TableError> {
+    let batch = RecordBatch::try_new(schema::of(table).arrow(), arrays)
+        .map_err(|source| TableError::Batch { table, source })?;
+    encode(table, &[batch], effort)
+}
+
+fn text<'a, T>(rows: &[&'a T], value: impl Fn(&'a T) -> Option<&'a str>) -> ArrayRef {
+    Arc::new(rows.iter().map(|row| value(row)).collect::<StringArray>())
+}
+
+fn json<T>(rows: &[&T], value: impl Fn(&T) -> Value) -> ArrayRef {
+    let texts = rows.iter().map(|row| Some(value(row).to_string()));
+    Arc::new(texts.collect::<StringArray>())
+}
+
+/// Sizes beyond 8 EiB are nobody's; they count as unknown.
+fn long<T>(rows: &[&T], value: impl Fn(&T) -> Option<u64>) -> ArrayRef {
+    let numbers = rows.iter().map(|row| i64::try_from(value(row)?).ok());
+    Arc::new(numbers.collect::<Int64Array>())
+}
+
+fn instants<T>(rows: &[&T], value: impl Fn(&T) -> Option<OffsetDateTime>) -> ArrayRef {
+    let instants = rows.iter().map(|row| value(row).and_then(micros));
+    let array: TimestampMicrosecondArray = instants.collect();
+    Arc::new(array.with_timezone("UTC"))
+}
+
+fn roles(rows: &[&AssetRow]) -> ArrayRef {
+    let arrow = schema::of(TableName::AssetRows).arrow();
+    let mut builder = ListBuilder::new(StringBuilder::new());
+    if let Ok(field) = arrow.field_with_name("asset_roles")
+        && let DataType::List(element) = field.data_type()
+    {
+        builder = builder.with_field(Arc::clone(element));
+    }
+    for row in rows {
+        for role in &row.asset_roles {
+            builder.values().append_value(role);
+        }
+        builder.append(true);
+    }
+    Arc::new(builder.finish())
+}

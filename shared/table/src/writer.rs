@@ -1,0 +1,237 @@
+//! Batches of rows in, bytes of one Parquet file out; equal rows give equal bytes.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+use swath_core::{TableName, digest_hex};
+
+use crate::geoparquet::Summary;
+use crate::{TableError, schema};
+
+/// Rows of items are some KiB each: a group of this many is 16 to 64 MiB before compression.
+const ROWS_PER_GROUP: usize = 16_384;
+
+/// How much work goes into making a file small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// For many small files that will be rewritten: zstd 1 on large columns, snappy on the rest, whose zstd
+    /// contexts would cost more than everything else.
+    Ingest,
+    /// For files that stay: zstd 9 throughout.
+    Compact,
+}
+
+/// One Parquet file, not yet anywhere.
+#[derive(Clone, Debug)]
+pub struct EncodedFile {
+    /// The file.
+    pub bytes: Bytes,
+    /// Rows in it.
+    pub rows: u64,
+    /// `part_{16 hex digits of the content's SHA-256}.parquet`: equal content gets an equal name.
+    pub name: String,
+}
+
+/// Writes the batches as one file, in the order they come.
+///
+/// # Errors
+/// When the batches are not of the table's schema.
+pub fn encode(
+    table: TableName,
+    batches: &[RecordBatch],
+    effort: Effort,
+) -> Result<EncodedFile, TableError> {
+    let mut writer = FileWriter::new(table, Vec::new(), effort)?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    let (bytes, rows) = writer.finish()?;
+    let bytes = Bytes::from(bytes);
+    let name = format!("part_{}.parquet", digest_hex(&[&bytes], 8));
+    Ok(EncodedFile { bytes, rows, name })
+}
+
+/// One Parquet file in the making; never more than a row group of it, compressed, is held.
+pub struct FileWriter<W: Write + Send> {
+    table: TableName,
+    writer: ArrowWriter<W>,
+    summary: Summary,
+    rows: u64,
+}
+
+impl<W: Write + Send> std::fmt::Debug for FileWriter<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rows = &self.rows;
+        write!(f, "FileWriter {{ table: {}, rows: {rows} }}", self.table)
+    }
+}
+
+impl<W: Write + Send> FileWriter<W> {
+    /// Begins a file of a table.
+    ///
+    /// # Errors
+    /// When the output takes no bytes.
+    pub fn new(table: TableName, output: W, effort: Effort) -> Result<Self, TableError> {
+        let failed = |source| TableError::Write { table, source };
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties(table, effort))
+            // The embedded Arrow schema is 5 KiB per file and says nothing that the Parquet types do not.
+            .with_skip_arrow_metadata(true);
+        let arrow = schema::of(table).arrow();
+        let writer = ArrowWriter::try_new_with_options(output, arrow, options).map_err(failed)?;
+        Ok(Self {
+            table,
+            writer,
+            summary: Summary::default(),
+            rows: 0,
+        })
+    }
+
+    /// Appends the rows of a batch.
+    ///
+    /// # Errors
+    /// When the batch is not of the table's schema, or the output takes no bytes.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+        if self.table == TableName::StacItems {
+            self.summary.add(batch)?;
+        }
+        let table = self.table;
+        let failed = |source| TableError::Write { table, source };
+        self.writer.write(batch).map_err(failed)?;
+        self.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Writes the footer; returns the output and how many rows the file has.
+    ///
+    /// # Errors
+    /// When the output takes no bytes.
+    pub fn finish(mut self) -> Result<(W, u64), TableError> {
+        if self.table == TableName::StacItems {
+            let value = |key: &str, value| KeyValue::new(key.to_owned(), value);
+            let geo = value("geo", self.summary.to_json());
+            self.writer.append_key_value_metadata(geo);
+            let stac = value("stac-geoparquet", r#"{"version":"1.0.0"}"#.to_owned());
+            self.writer.append_key_value_metadata(stac);
+        }
+        let table = self.table;
+        let failed = |source| TableError::Write { table, source };
+        let output = self.writer.into_inner().map_err(failed)?;
+        Ok((output, self.rows))
+    }
+}
+
+fn properties(table: TableName, effort: Effort) -> WriterProperties {
+    let builder = WriterProperties::builder()
+        // Without a version: the same rows give the same bytes in every release that keeps the settings.
+        .set_created_by("swath".to_owned())
+        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_sorting_columns(sorting(table));
+    let builder = compressed(builder, table, effort);
+    undictionaried(table)
+        .iter()
+        .fold(builder, |builder, name| {
+            builder.set_column_dictionary_enabled(path(name), false)
+        })
+        .build()
+}
+
+fn path(name: &str) -> ColumnPath {
+    ColumnPath::new(vec![name.to_owned()])
+}
+
+fn compressed(
+    builder: WriterPropertiesBuilder,
+    table: TableName,
+    effort: Effort,
+) -> WriterPropertiesBuilder {
+    let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default());
+    match effort {
+        Effort::Compact => builder.set_compression(zstd(9)),
+        Effort::Ingest => large(table)
+            .iter()
+            .fold(builder.set_compression(Compression::SNAPPY), |b, name| {
+                b.set_column_compression(path(name), zstd(1))
+            }),
+    }
+}
+
+/// Columns that hold most of a table's bytes.
+fn large(table: TableName) -> &'static [&'static str] {
+    match table {
+        TableName::StacItems => &[
+            "id",
+            "assets",
+            "links",
+            "geometry",
+            "stac_extensions",
+            "stac_rest",
+        ],
+        TableName::AssetRows => &["area", "item_properties", "item_bbox", "item_id", "href"],
+        TableName::AssetFiles => &["item_id", "out_file_path", "source_href", "sha256", "error"],
+    }
+}
+
+/// Columns whose values hardly repeat: a dictionary would be built only to be thrown away.
+fn undictionaried(table: TableName) -> &'static [&'static str] {
+    match table {
+        TableName::StacItems => &[
+            "id",
+            "assets",
+            "links",
+            "geometry",
+            "stac_rest",
+            "bbox",
+            "content_hash",
+        ],
+        TableName::AssetRows => &["href"],
+        TableName::AssetFiles => &["out_file_path", "source_href", "sha256", "etag"],
+    }
+}
+
+/// The leading leaves of `stac_items` are scalar, so that a column's place is its leaf's.
+fn sorting(table: TableName) -> Option<Vec<SortingColumn>> {
+    if table != TableName::StacItems {
+        return None;
+    }
+    let columns = schema::of(table).columns;
+    ["platform", "datetime", "id"]
+        .iter()
+        .map(|name| {
+            let place = columns.iter().position(|column| column.name == *name)?;
+            Some(SortingColumn {
+                column_idx: i32::try_from(place).ok()?,
+                descending: false,
+                nulls_first: true,
+            })
+        })
+        .collect()
+}
+
+/// Gives columns the table's schema, by name.
+pub(crate) fn conform(table: TableName, batch: &RecordBatch) -> Result<RecordBatch, TableError> {
+    let arrow = schema::of(table).arrow();
+    let columns = schema::of(table)
+        .columns
+        .iter()
+        .map(|column| {
+            let found = batch.column_by_name(column.name);
+            found.map(Arc::clone).ok_or_else(|| TableError::Column {
+                table,
+                column: column.name,
+                found: "nothing".to_owned(),
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(arrow, columns).map_err(|source| TableError::Rows { table, source })
+}

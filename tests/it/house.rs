@@ -1,0 +1,7 @@
+//! The house's own rules, read from the checkout.
+
+mod environment;
+mod functions;
+mod layers;
+mod rooms;
+pub(crate) mod tree;

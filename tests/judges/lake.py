@@ -1,0 +1,74 @@
+"""Reads a lake as PyIceberg and DuckDB see it. As a script: `lake.py OUT` prints the base, rows, items and data files of stac_items."""
+
+import sys
+from pathlib import Path
+
+import duckdb
+from duckdb_extensions import import_extension
+from pyiceberg.catalog.sql import SqlCatalog
+
+ITEMS, ROWS, FILES = "earthcatalog.stac_items", "swath.asset_rows", "swath.asset_files"
+TABLES = (ITEMS, ROWS, FILES)
+
+
+def find_base(out):
+    """Returns the folder in or below `out` that has the catalog's database."""
+    for base in (Path(out), Path(out) / "lake"):
+        if (base / "earthcatalog.db").is_file():
+            return base.resolve()
+    raise SystemExit(f"no earthcatalog.db in {out} or {out}/lake")
+
+
+def open_catalog(base):
+    """Opens the catalog's database with no right to change it."""
+    uri = f"sqlite:///file:{base}/earthcatalog.db?mode=ro&uri=true"
+    return SqlCatalog("earthcatalog", uri=uri, warehouse=f"{base}/warehouse", init_catalog_tables="false")
+
+
+def read(table, *columns):
+    """Returns the rows of a table as dicts; all columns when none is named."""
+    return table.scan(selected_fields=columns or ("*",)).to_arrow().to_pylist()
+
+
+def data_files(table):
+    """Returns the live data files as PyIceberg's manifests list them."""
+    return [task.file for task in table.scan().plan_files()]
+
+
+def local(path):
+    """Returns the path that a location names."""
+    return Path(str(path).removeprefix("file://"))
+
+
+def duck(*extensions):
+    """Returns a DuckDB connection with these extensions, taken from their wheels: no download."""
+    connection = duckdb.connect(
+        config={
+            "extension_directory": str(Path(sys.prefix) / "duckdb"),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    for name in extensions:
+        import_extension(name, con=connection)
+        connection.load_extension(name)
+    return connection
+
+
+def iceberg_scan(connection, table, columns):
+    """Returns what DuckDB selects from the table's current metadata file."""
+    location = str(local(table.metadata_location)).replace("'", "''")
+    return connection.sql(f"SELECT {columns} FROM iceberg_scan('{location}')").fetchall()
+
+
+def main():
+    base = find_base(sys.argv[1])
+    table = open_catalog(base).load_table(ITEMS)
+    rows = read(table, "collection", "id")
+    items = {(row["collection"], row["id"]) for row in rows}
+    print(base, len(rows), len(items), len(data_files(table)), sep="\t")
+
+
+if __name__ == "__main__":
+    main()

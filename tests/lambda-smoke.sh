@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# Sends one event through every function as Lambda would, each fed by what the one before it sent.
+# Usage: tests/lambda-smoke.sh; needs cargo-lambda on PATH and python3. SWATH_SMOKE_KEEP=1 keeps the folder of the run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HOME/.cache/swath-target}
+command -v cargo-lambda >/dev/null || { echo "no cargo-lambda: pip install --no-deps cargo-lambda==1.9.2" >&2; exit 1; }
+functions=(plan search download write commit)
+
+scratch=$(mktemp -d)
+started=()
+finish() {
+    local status=$? id
+    for id in "${started[@]}"; do kill "$id" 2>/dev/null || true; done
+    for id in "${started[@]}"; do wait "$id" 2>/dev/null || true; done
+    if ((status != 0)); then
+        echo "-- the last lines of each log"
+        tail -n 5 "$scratch"/*.log || true
+    fi
+    if [[ ${SWATH_SMOKE_KEEP-} ]]; then echo "kept: $scratch"; else rm -rf "$scratch"; fi
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# Prints a line that says what holds, or says what does not and ends. Usage: check WHAT FOUND WANTED
+check() {
+    if [[ $2 == "$3" ]]; then echo "ok    $1: $2"; else echo "FAIL  $1: $2, not $3"; exit 1; fi
+}
+
+# Waits until a command succeeds, half a minute at most. Usage: await WHAT COMMAND...
+await() {
+    local what=$1 try
+    shift
+    for ((try = 0; try < 300; try++)); do
+        if "$@" >/dev/null 2>&1; then return; fi
+        sleep 0.1
+    done
+    echo "FAIL  $what did not come up"
+    exit 1
+}
+
+count() { find "$1" -type f -name "${2:-*}" ! -path '*/.*' 2>/dev/null | wc -l; }
+
+# `cargo lambda watch` would build each function by itself, with features of its own for what it depends on: minutes of
+# building again. One build makes all, as for the other steps of tests/run; cargo-lambda plays Lambda.
+cargo build --quiet --workspace --bins --locked
+
+# -- the world: a STAC API and Lambda's runtime interface, both on loopback
+"$CARGO_TARGET_DIR/debug/swath" serve-items >"$scratch/stac.json" 2>"$scratch/stac.log" &
+started+=($!)
+await "the STAC API" test -s "$scratch/stac.json"
+stac=$(python3 -c 'import json, sys; print(json.loads(sys.stdin.readline())["url"].rstrip("/"))' <"$scratch/stac.json")
+# Below the ports that outgoing connections take; another process may still be faster.
+for try in 1 2 3 4 5; do
+    port=$((20000 + RANDOM % 10000))
+    cargo-lambda lambda watch -A 127.0.0.1 -P "$port" --only-lambda-apis >"$scratch/lambda.log" 2>&1 &
+    lambda=$!
+    started+=("$lambda")
+    until { : >"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null || ! kill -0 "$lambda" 2>/dev/null; do sleep 0.1; done
+    sleep 0.2
+    if kill -0 "$lambda" 2>/dev/null; then break; fi
+done
+
+# -- the functions, with nothing of our own environment
+mkdir -p "$scratch"/{inbox/aois,home}
+for name in "${functions[@]}"; do
+    env -i PATH="$PATH" HOME="$scratch/home" \
+        AWS_LAMBDA_FUNCTION_NAME="$name" AWS_LAMBDA_FUNCTION_VERSION=1 AWS_LAMBDA_FUNCTION_MEMORY_SIZE=1024 \
+        AWS_LAMBDA_RUNTIME_API="http://127.0.0.1:$port/.rt/$name" \
+        SWATH_LAKE="file://$scratch/lake" SWATH_OUT="file://$scratch/assets" SWATH_INBOX="file://$scratch/inbox" \
+        SWATH_SEARCH_QUEUE="file://$scratch/queue/search" SWATH_DOWNLOAD_QUEUE="file://$scratch/queue/download" \
+        SWATH_WRITE_QUEUE="file://$scratch/queue/write" SWATH_COMMIT_QUEUE="file://$scratch/queue/commit" \
+        SWATH_ALLOW_HTTP=true SWATH_ALLOW_PRIVATE_HOSTS=true \
+        "$CARGO_TARGET_DIR/debug/$name" >"$scratch/$name.log" 2>&1 &
+    started+=($!)
+done
+
+# Invokes a function; prints its answer. Usage: invoke FUNCTION EVENT
+invoke() { timeout 120 cargo-lambda lambda invoke "$1" -A 127.0.0.1 -P "$port" --data-file "$2"; }
+
+# Takes every message out of a queue's folder as one SQS event. Usage: drain QUEUE EVENT
+drain() {
+    python3 - "$scratch/queue/$1" "$2" <<'PYTHON'
+import json, pathlib, sys
+
+folder, event = map(pathlib.Path, sys.argv[1:])
+records = []
+for path in sorted(folder.glob("*.json")):
+    records.append({"messageId": path.stem, "body": path.read_text(), "eventSource": "aws:sqs"})
+    path.unlink()
+event.write_text(json.dumps({"Records": records}))
+print(len(records))
+PYTHON
+}
+
+all_taken='{"batchItemFailures":[]}'
+
+# -- plan: an upload of two areas, and poison beside a good message
+cat >"$scratch/inbox/aois/two areas+ü.geojson" <<JSON
+{"job": {"catalog": "$stac/", "collections": ["sentinel-2-l2a"], "datetime": "2024-06-03/2024-06-04", "assets": ["red"]},
+ "areas": {"type": "FeatureCollection", "features": [
+  {"type": "Feature", "id": "vineyards", "properties": {"name": "vineyards"}, "geometry": {"type": "Polygon",
+   "coordinates": [[[10.9, 46.2], [11.2, 46.2], [11.2, 46.4], [10.9, 46.4], [10.9, 46.2]]]}},
+  {"type": "Feature", "id": "river", "properties": {"name": "river"}, "geometry": {"type": "Polygon",
+   "coordinates": [[[11.5, 46.1], [12.6, 46.1], [12.6, 46.3], [11.5, 46.3], [11.5, 46.1]]]}}]}}
+JSON
+check "plan poison" "$(invoke plan events/plan/poison-in-batch.quarantines-one.json)" "$all_taken"
+check "plan's quarantine" "$(count "$scratch/lake/quarantine/plan")" 1
+check "searches of the good neighbour" "$(drain search "$scratch/dropped.json")" 1
+check "plan an upload" "$(invoke plan events/plan/s3-upload.plans-two-areas.json)" "$all_taken"
+
+# -- search, download, write, commit: each gets what came before
+check "searches" "$(drain search "$scratch/search.json")" 2
+check "search" "$(invoke search "$scratch/search.json")" "$all_taken"
+check "downloads" "$(drain download "$scratch/download.json")" 4
+check "download" "$(invoke download "$scratch/download.json")" "$all_taken"
+check "published files, one of four asked for twice" "$(count "$scratch/assets" '*.tif')" 3
+messages=$(drain write "$scratch/write.json")
+check "messages to write: items and rows per area, four outcomes" "$messages" 8
+check "write" "$(invoke write "$scratch/write.json")" "$all_taken"
+check "files of asset rows and outcomes" "$(count "$scratch/lake/warehouse/swath" 'part_*.parquet')" 2
+partitions=$(find "$scratch/lake/warehouse" -path '*grid_partition=*' -name 'part_*.parquet' | wc -l)
+((partitions > 0)) && echo "ok    files of items: $partitions"
+check "messages to commit, one per table" "$(drain commit "$scratch/commit.json")" 3
+check "commit" "$(invoke commit "$scratch/commit.json")" "$all_taken"
+check "commit the same again" "$(invoke commit "$scratch/commit.json")" "$all_taken"
+
+# -- the catalog: one snapshot per table, every row once
+python3 - "$scratch/lake" <<'PYTHON'
+import json, pathlib, sqlite3, sys
+from urllib.parse import unquote, urlparse
+
+lake = pathlib.Path(sys.argv[1])
+query = "SELECT table_namespace, table_name, metadata_location FROM iceberg_tables ORDER BY 1, 2"
+with sqlite3.connect(lake / "earthcatalog.db") as db:
+    tables = db.execute(query).fetchall()
+found = {}
+for namespace, name, location in tables:
+    path = unquote(urlparse(location).path) if "://" in location else location
+    metadata = json.loads(pathlib.Path(path).read_text())
+    current = next(s for s in metadata["snapshots"] if s["snapshot-id"] == metadata["current-snapshot-id"])
+    found[f"{namespace}.{name}"] = (len(metadata["snapshots"]), int(current["summary"]["total-records"]))
+# Equal outcomes of an asset that was asked for twice are one row; an item has one row per cell that it lies in.
+rows = {"swath.asset_rows": 4, "swath.asset_files": 3}
+for table, (snapshots, records) in found.items():
+    wanted = rows.get(table)
+    fits = snapshots == 1 and (records == wanted if wanted else records >= 3)
+    print(f"{'ok   ' if fits else 'FAIL '} {table}: {snapshots} snapshot, {records} rows")
+    if not fits:
+        sys.exit(1)
+if set(found) != {"earthcatalog.stac_items", *rows}:
+    sys.exit(f"FAIL  the catalog holds {sorted(found)}")
+PYTHON
+check "quarantined in all" "$(count "$scratch/lake/quarantine")" 1
+check "lines of logs that are not JSON" "$(cat "$scratch"/{plan,search,download,write,commit}.log | grep -vc '^{.*}$' || true)" 0
+echo "all five functions answered"
