@@ -384,6 +384,16 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_figure_is_read_back_to_the_last_bit(figure: f64) {
+            proptest::prop_assume!(figure.is_finite());
+            let text = serde_json::to_string(&figure).unwrap();
+            let read: f64 = serde_json::from_str(&text).unwrap();
+            proptest::prop_assert_eq!(read.to_bits(), figure.to_bits(), "{}", text);
+        }
+    }
+
     #[test]
     fn another_version_is_refused_by_name() {
         let text = r#"{"version":2,"run_id":"r","kind":"WriteItems","body":{}}"#;
