@@ -22,7 +22,7 @@ const KINDS: [(&str, &[&str]); 5] = [
     ("search", &["SearchArea"]),
     ("download", &["DownloadAsset"]),
     ("write", &["WriteItems", "WriteRows"]),
-    ("commit", &["FilesWritten"]),
+    ("commit", &["FilesWritten", "RemoveItems"]),
 ];
 
 /// Returns the events of a function by file name.

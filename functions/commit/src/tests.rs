@@ -8,7 +8,9 @@ use bytes::Bytes;
 use swath_cloud::clock::testing::FakeClock;
 use swath_cloud::store::{self, Store};
 use swath_core::grid::GridSpec;
-use swath_core::message::{Body, FilesWritten, Message, Partition, WriteItems, WrittenFile};
+use swath_core::message::{
+    Body, FilesWritten, Message, Partition, RemoveItems, RemovedItem, WriteItems, WrittenFile,
+};
 use swath_core::row::AssetFile;
 use swath_core::{Class, Classify as _, Level, RunId, TableName};
 use swath_lake::pointer::{Fault, FaultyPointer, SqlitePointer, TablePointer};
@@ -268,4 +270,47 @@ async fn an_outcome_that_cannot_be_told_is_uncertain_and_the_next_delivery_finds
     let results = commit(&batch, &world.context).await;
     assert_eq!(added(&results[0]), (0, 2));
     assert_eq!(world.rows(TableName::StacItems).await, 2);
+}
+
+fn remove(ids: &[&str], as_of: time::OffsetDateTime) -> Message {
+    let items = ids.iter().map(|id| RemovedItem {
+        collection: Some("c".to_owned()),
+        id: (*id).to_owned(),
+        as_of,
+    });
+    Message {
+        run_id: RunId::new("r2"),
+        body: Body::RemoveItems(RemoveItems {
+            source: "https://stac.example/".to_owned(),
+            why: Some("no longer listed".to_owned()),
+            items: items.collect(),
+        }),
+    }
+}
+
+#[tokio::test]
+async fn items_that_are_gone_leave_in_the_snapshot_of_their_batch_and_once() {
+    let world = World::new().await;
+    let abc = world.items(&["a", "b", "c"]).await;
+    commit(&[items_written(&[&abc])], &world.context).await;
+    let d = world.items(&["d"]).await;
+    let batch = [
+        items_written(&[&d]),
+        remove(&["a", "none"], datetime!(2024-06-01 0:00 UTC)),
+        remove(&["b"], datetime!(2024-06-01 0:00 UTC)),
+    ];
+    let results = commit(&batch, &world.context).await;
+    let shares: Vec<_> = results
+        .iter()
+        .map(|result| result.as_ref().unwrap())
+        .collect();
+    assert_eq!(shares[0].rows_added, 1);
+    assert_eq!((shares[1].rows_removed, shares[2].rows_removed), (1, 1));
+    assert_eq!(shares[0].snapshot_id, shares[1].snapshot_id);
+    assert_eq!(world.rows(TableName::StacItems).await, 2);
+    let again = commit(&batch, &world.context).await;
+    for result in again {
+        let done = result.unwrap();
+        assert_eq!((done.snapshot_id, done.rows_removed), (None, 0));
+    }
 }

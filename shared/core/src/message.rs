@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
 
 use crate::aoi::Area;
 use crate::row::{AssetFile, AssetRow};
@@ -38,6 +39,8 @@ pub enum Body {
     WriteRows(WriteRows),
     /// To `commit`.
     FilesWritten(FilesWritten),
+    /// To `commit`.
+    RemoveItems(RemoveItems),
 }
 
 /// Asks for one search per area of a file of places.
@@ -129,6 +132,30 @@ pub struct Partition {
     pub year: i32,
 }
 
+/// Asks for items to leave `earthcatalog.stac_items`, every row of them, in whatever cell and year.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveItems {
+    /// Who says so: the STAC API, listing or file that no longer has them, or the person.
+    pub source: String,
+    /// Why, for the log.
+    pub why: Option<String>,
+    /// The items.
+    pub items: Vec<RemovedItem>,
+}
+
+/// An item that is to leave, as it was at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RemovedItem {
+    /// The item's collection.
+    pub collection: Option<String>,
+    /// The item's id within its collection.
+    pub id: String,
+    /// When it was known to be gone: a version whose `updated` is later stays, so that the message can come late and
+    /// more than once. A version without `updated` leaves.
+    #[serde(with = "time::serde::rfc3339")]
+    pub as_of: OffsetDateTime,
+}
+
 /// Where the body of a message lies that is too large for a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyAt {
@@ -214,6 +241,7 @@ impl Body {
             Self::WriteItems(_) => "WriteItems",
             Self::WriteRows(_) => "WriteRows",
             Self::FilesWritten(_) => "FilesWritten",
+            Self::RemoveItems(_) => "RemoveItems",
         }
     }
 
@@ -225,6 +253,7 @@ impl Body {
             "WriteItems" => serde_json::from_str(text).map(Self::WriteItems),
             "WriteRows" => serde_json::from_str(text).map(Self::WriteRows),
             "FilesWritten" => serde_json::from_str(text).map(Self::FilesWritten),
+            "RemoveItems" => serde_json::from_str(text).map(Self::RemoveItems),
             _ => return Err(MessageError::UnknownKind(kind.to_owned())),
         };
         body.map_err(MessageError::Malformed)
@@ -242,6 +271,7 @@ impl Body {
             Self::WriteItems(body) => serde_json::to_string(body),
             Self::WriteRows(body) => serde_json::to_string(body),
             Self::FilesWritten(body) => serde_json::to_string(body),
+            Self::RemoveItems(body) => serde_json::to_string(body),
         }
         .map_err(MessageError::Malformed)
     }

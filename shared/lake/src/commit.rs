@@ -7,12 +7,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
 use iceberg::spec::ManifestFile;
+use swath_core::message::RemovedItem;
 use swath_core::{Class, Classify, RunId, TableName, digest_hex};
-use swath_table::keys::RowKey;
+use swath_table::keys::{RowKey, item_key};
 use time::OffsetDateTime;
 
 use crate::attempts::{Attempts, Step, Work};
-use crate::decide::{Decision, Fate, Rows, decide};
+use crate::decide::{Decision, Fate, Gone, Removed, Rows, decide};
 use crate::error::LakeError;
 use crate::file::NewFile;
 use crate::lake::{Base, Lake};
@@ -33,6 +34,19 @@ pub trait Pace: Debug + Send + Sync {
     async fn again(&self, attempts: u32) -> bool;
 }
 
+/// What a commit changes in one table.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The table.
+    pub table: TableName,
+    /// Files whose rows come.
+    pub files: &'a [NewFile],
+    /// Items that go; only `stac_items` has any.
+    pub gone: &'a [RemovedItem],
+    /// The runs that this is done for.
+    pub runs: &'a [RunId],
+}
+
 /// What a commit did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
@@ -42,6 +56,8 @@ pub struct Committed {
     pub snapshot_id: Option<i64>,
     /// What became of the rows of each file, by its path.
     pub files: BTreeMap<String, Figures>,
+    /// What became of each item that was to go, in the order asked.
+    pub removed: Vec<Removed>,
     /// How often a commit was tried.
     pub attempts: u32,
 }
@@ -56,7 +72,7 @@ pub struct Figures {
     /// Rows that the table or the batch had already.
     pub rows_known: u64,
     /// Rows left out because the table or the batch has a newer version, or the table has an older one in a file of
-    /// others that is not written anew.
+    /// others that is not written anew, or the batch says that the item is gone.
     pub versions_kept_out: u64,
     /// Rows, among those added, that took the place of an older version in the table.
     pub versions_replaced: u64,
@@ -79,7 +95,7 @@ impl Figures {
             match fate {
                 Fate::Added => figures.rows_added += 1,
                 Fate::Known => figures.rows_known += 1,
-                Fate::KeptOut => figures.versions_kept_out += 1,
+                Fate::KeptOut | Fate::Gone => figures.versions_kept_out += 1,
                 Fate::Replacing => {
                     figures.rows_added += 1;
                     figures.versions_replaced += 1;
@@ -119,16 +135,42 @@ impl Lake {
         runs: &[RunId],
         pace: &dyn Pace,
     ) -> Result<Committed, LakeError> {
+        let batch = Batch {
+            table,
+            files,
+            gone: &[],
+            runs,
+        };
+        self.change(&batch, pace).await
+    }
+
+    /// Makes the new rows of a batch part of its table and takes the items out that are gone, in one snapshot; see
+    /// [`Lake::commit`].
+    ///
+    /// Items are taken out as older versions are: the files that they lie in are written anew without them.
+    ///
+    /// # Errors
+    /// As for [`Lake::commit`].
+    pub async fn change(&self, batch: &Batch<'_>, pace: &dyn Pace) -> Result<Committed, LakeError> {
+        let table = batch.table;
         let mut paths = HashSet::new();
-        let files: Vec<&NewFile> = files
+        let files: Vec<&NewFile> = batch
+            .files
             .iter()
             .filter(|file| file.table == table && paths.insert(file.path.as_str()))
             .collect();
+        let gone = if table == TableName::StacItems {
+            batch.gone
+        } else {
+            &[]
+        };
         let commit = Commit {
             lake: self,
             table,
-            notes: notes(&files, runs),
+            notes: notes(&files, gone, batch.runs),
             files,
+            named: gone,
+            gone: latest(gone),
             pace,
         };
         let attempts = Attempts {
@@ -138,18 +180,38 @@ impl Lake {
             pace,
         };
         let ended = attempts.run().await?;
+        let removed = gone.iter().map(|item| {
+            let key = item_key(item.collection.as_deref(), &item.id);
+            let removed = ended.done.removed.get(&key);
+            removed.copied().unwrap_or_default()
+        });
         Ok(Committed {
             table,
             snapshot_id: ended.snapshot_id,
-            files: ended.done,
+            removed: removed.collect(),
+            files: ended.done.files,
             attempts: ended.attempts,
         })
     }
 }
 
+/// Of an item that is named more than once, the latest time holds.
+fn latest(gone: &[RemovedItem]) -> Gone {
+    let mut latest = Gone::new();
+    for item in gone {
+        let key = item_key(item.collection.as_deref(), &item.id);
+        let as_of = item.as_of.unix_timestamp_nanos().div_euclid(1000);
+        let as_of = i64::try_from(as_of).unwrap_or(i64::MAX);
+        let known = latest.entry(key).or_insert(as_of);
+        *known = as_of.max(*known);
+    }
+    latest
+}
+
 /// Says in the snapshot's summary whose commit it is.
-fn notes(files: &[&NewFile], runs: &[RunId]) -> HashMap<String, String> {
+fn notes(files: &[&NewFile], gone: &[RemovedItem], runs: &[RunId]) -> HashMap<String, String> {
     let mut paths: Vec<&[u8]> = files.iter().map(|file| file.path.as_bytes()).collect();
+    paths.extend(gone.iter().map(|item| item.id.as_bytes()));
     paths.sort_unstable();
     let runs: BTreeSet<&str> = runs.iter().map(RunId::as_str).collect();
     let runs: Vec<&str> = runs.into_iter().collect();
@@ -164,8 +226,17 @@ struct Commit<'a> {
     lake: &'a Lake,
     table: TableName,
     files: Vec<&'a NewFile>,
+    named: &'a [RemovedItem],
+    gone: Gone,
     notes: HashMap<String, String>,
     pace: &'a dyn Pace,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default)]
+struct Outcome {
+    files: BTreeMap<String, Figures>,
+    removed: BTreeMap<u128, Removed>,
 }
 
 /// The live files among which rows of the batch could be, and their keys.
@@ -182,17 +253,17 @@ impl Candidates {
 
 #[async_trait]
 impl Work for Commit<'_> {
-    type Done = BTreeMap<String, Figures>;
+    type Done = Outcome;
 
     async fn prepare(&self, base: &Base) -> Result<Step<Self::Done>, LakeError> {
         let manifests = base.manifests(self.lake).await?;
-        let (change, files) = self.plan(base, &manifests).await?;
+        let (change, outcome) = self.plan(base, &manifests).await?;
         if change.add.is_empty() && change.remove.is_empty() {
-            return Ok(Step::Nothing(files));
+            return Ok(Step::Nothing(outcome));
         }
         let staged = stage(self.lake, base, manifests, &change, self.pace.now()).await;
         let staged = staged.map_err(LakeError::metadata(self.table, "writing a snapshot"))?;
-        Ok(Step::Offer(Box::new(staged), files))
+        Ok(Step::Offer(Box::new(staged), outcome))
     }
 }
 
@@ -202,7 +273,7 @@ impl Commit<'_> {
         &self,
         base: &Base,
         manifests: &[ManifestFile],
-    ) -> Result<(Change, BTreeMap<String, Figures>), LakeError> {
+    ) -> Result<(Change, Outcome), LakeError> {
         let candidates = self.candidates(base, manifests).await?;
         let mut frozen = if schema::has_more(self.table, &base.metadata) {
             (0..candidates.files.len()).collect()
@@ -218,7 +289,11 @@ impl Commit<'_> {
                     let files = self.files.iter().zip(&decision.fates);
                     let figures =
                         files.map(|(file, fates)| (file.path.clone(), Figures::of(fates)));
-                    return Ok((change, figures.collect()));
+                    let outcome = Outcome {
+                        files: figures.collect(),
+                        removed: decision.removed,
+                    };
+                    return Ok((change, outcome));
                 }
                 // Columns of others would be lost if their file were written anew: its rows stay, and that is counted.
                 Err(Unwritable::Theirs(place)) => {
@@ -236,8 +311,14 @@ impl Commit<'_> {
     ) -> Result<Candidates, LakeError> {
         // Older versions may lie in any cell and year.
         let listed = base.files(self.lake, manifests.iter()).await?;
-        let may_share =
-            |live: &&LiveFile| self.files.iter().any(|file| file.ranges.meet(&live.ranges));
+        let may_share = |live: &&LiveFile| {
+            let mut items = self.named.iter();
+            self.files.iter().any(|file| file.ranges.meet(&live.ranges))
+                || items.any(|item| {
+                    let collection = item.collection.as_deref();
+                    live.ranges.may_hold(collection, &item.id)
+                })
+        };
         let files: Vec<LiveFile> = listed
             .iter()
             .flat_map(|files| files.iter())
@@ -265,7 +346,7 @@ impl Commit<'_> {
                 frozen: frozen.contains(&place) || !self.is_partition_known(file),
             })
             .collect();
-        decide(&new, &live)
+        decide(&new, &live, &self.gone)
     }
 
     fn is_partition_known(&self, file: &LiveFile) -> bool {

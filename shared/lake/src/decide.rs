@@ -24,6 +24,8 @@ pub(crate) enum Fate {
     Known,
     /// It is older than what the table or the batch has, or newer than what cannot be taken out.
     KeptOut,
+    /// The batch says that its item is gone, and it is no newer than that.
+    Gone,
 }
 
 impl Fate {
@@ -39,6 +41,35 @@ pub(crate) struct Decision {
     pub(crate) fates: Vec<Vec<Fate>>,
     /// Which rows of live files must leave, by the file's place.
     pub(crate) remove: BTreeMap<usize, BTreeSet<usize>>,
+    /// What became of the rows of items that are gone.
+    pub(crate) removed: BTreeMap<u128, Removed>,
+}
+
+/// Items that are gone, by [`RowKey::item`], and since when, microseconds since 1970.
+pub(crate) type Gone = BTreeMap<u128, i64>;
+
+/// What became of the rows of one item that is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Rows that left the table.
+    pub rows: u64,
+    /// Rows of a newer version, which stays.
+    pub rows_newer: u64,
+    /// Rows in files of others that cannot be written anew.
+    pub rows_stuck: u64,
+}
+
+impl std::ops::AddAssign for Removed {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.rows_newer += other.rows_newer;
+        self.rows_stuck += other.rows_stuck;
+    }
+}
+
+fn is_gone(gone: &Gone, key: &RowKey) -> bool {
+    let as_of = gone.get(&key.item);
+    as_of.is_some_and(|as_of| key.updated.is_none_or(|updated| updated <= *as_of))
 }
 
 /// One item, or one row of a table without items: its newest version, and where it lies.
@@ -57,14 +88,18 @@ struct Found {
 ///
 /// Which version stays does not depend on the order in which versions arrive: it is the newest. The rows of older versions
 /// leave every cell and year that they lie in.
-pub(crate) fn decide(new: &[&[RowKey]], live: &[Rows<'_>]) -> Decision {
-    let mut found = among(new, live);
+///
+/// Items that are gone leave likewise, unless what is there is newer.
+pub(crate) fn decide(new: &[&[RowKey]], live: &[Rows<'_>], gone: &Gone) -> Decision {
+    let mut found = among(new, live, gone);
     let mut decision = Decision::default();
     for item in found.values_mut() {
         item.settle(live, &mut decision.remove);
     }
+    decision.clear(live, gone);
     for keys in new {
         let fates = keys.iter().map(|key| match found.get_mut(&key.item) {
+            _ if is_gone(gone, key) => Fate::Gone,
             Some(item) => item.take(key),
             None => Fate::Added,
         });
@@ -73,8 +108,36 @@ pub(crate) fn decide(new: &[&[RowKey]], live: &[Rows<'_>]) -> Decision {
     decision
 }
 
+impl Decision {
+    /// Takes the rows of items that are gone out of live files.
+    fn clear(&mut self, live: &[Rows<'_>], gone: &Gone) {
+        if gone.is_empty() {
+            return;
+        }
+        self.removed = gone
+            .keys()
+            .map(|item| (*item, Removed::default()))
+            .collect();
+        for (file, rows) in live.iter().enumerate() {
+            for (row, key) in rows.keys.iter().enumerate() {
+                let Some(removed) = self.removed.get_mut(&key.item) else {
+                    continue;
+                };
+                if !is_gone(gone, key) {
+                    removed.rows_newer += 1;
+                } else if rows.frozen {
+                    removed.rows_stuck += 1;
+                } else {
+                    removed.rows += 1;
+                    self.remove.entry(file).or_default().insert(row);
+                }
+            }
+        }
+    }
+}
+
 /// Finds the newest version of everything that the new files have, and the live rows of any version.
-fn among(new: &[&[RowKey]], live: &[Rows<'_>]) -> HashMap<u128, Found> {
+fn among(new: &[&[RowKey]], live: &[Rows<'_>], gone: &Gone) -> HashMap<u128, Found> {
     let mut found: HashMap<u128, Found> = HashMap::new();
     let mut add = |key: &RowKey, live: Option<(usize, usize)>, wanted: bool| {
         if !wanted && !found.contains_key(&key.item) {
@@ -91,7 +154,8 @@ fn among(new: &[&[RowKey]], live: &[Rows<'_>]) -> HashMap<u128, Found> {
         }
         item.live.extend(live.map(|(file, row)| (file, row, *key)));
     };
-    for key in new.iter().flat_map(|keys| keys.iter()) {
+    let new = new.iter().flat_map(|keys| keys.iter());
+    for key in new.filter(|key| !is_gone(gone, key)) {
         add(key, None, true);
     }
     for (file, rows) in live.iter().enumerate() {
@@ -173,7 +237,7 @@ mod tests {
     #[test]
     fn rows_that_are_known_are_dropped_and_the_rest_stays() {
         let (a, b, c) = (row(1, 5, 1), row(2, None, 1), row(3, 5, 1));
-        let decision = decide(&[&[a, b], &[b, c]], &[live(&[c])]);
+        let decision = decide(&[&[a, b], &[b, c]], &[live(&[c])], &Gone::new());
         assert_eq!(decision.fates, [vec![Added, Added], vec![Known, Known]]);
         assert!(decision.remove.is_empty());
     }
@@ -183,6 +247,7 @@ mod tests {
         let decision = decide(
             &[&[row(1, 7, 1)]],
             &[live(&[row(9, 0, 0), row(1, 5, 9)]), live(&[row(1, 5, 9)])],
+            &Gone::new(),
         );
         assert_eq!(decision.fates, [vec![Replacing]]);
         let expected = BTreeMap::from([(0, BTreeSet::from([1])), (1, BTreeSet::from([0]))]);
@@ -191,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_older_version_stays_out() {
-        let decision = decide(&[&[row(1, 4, 1)]], &[live(&[row(1, 5, 9)])]);
+        let decision = decide(&[&[row(1, 4, 1)]], &[live(&[row(1, 5, 9)])], &Gone::new());
         assert_eq!(decision.fates, [vec![KeptOut]]);
         assert!(decision.remove.is_empty());
     }
@@ -204,7 +269,7 @@ mod tests {
             let files: Vec<[RowKey; 1]> = order.iter().map(|at| [versions[*at]]).collect();
             let new: Vec<&[RowKey]> = files.iter().map(<[_; 1]>::as_slice).collect();
             for live in [&[][..], &[live(&[row(1, None, 1)])]] {
-                let decision = decide(&new, live);
+                let decision = decide(&new, live, &Gone::new());
                 let fates = order.iter().zip(&decision.fates);
                 let stay: Vec<_> = fates.filter(|(_, fates)| fates[0].stays()).collect();
                 let fate = if live.is_empty() { Added } else { Replacing };
@@ -222,9 +287,9 @@ mod tests {
             content: None,
             updated: Some(5),
         };
-        let decision = decide(&[&[row(1, 5, 1)]], &[live(&[theirs])]);
+        let decision = decide(&[&[row(1, 5, 1)]], &[live(&[theirs])], &Gone::new());
         assert_eq!(decision.fates, [vec![Known]]);
-        let decision = decide(&[&[row(1, 6, 1)]], &[live(&[theirs])]);
+        let decision = decide(&[&[row(1, 6, 1)]], &[live(&[theirs])], &Gone::new());
         assert_eq!(decision.fates, [vec![Replacing]]);
     }
 
@@ -235,7 +300,7 @@ mod tests {
             keys: &old,
             frozen: true,
         };
-        let decision = decide(&[&[row(1, 6, 1), row(2, 6, 1)]], &[frozen]);
+        let decision = decide(&[&[row(1, 6, 1), row(2, 6, 1)]], &[frozen], &Gone::new());
         assert_eq!(decision.fates, [vec![KeptOut, Added]]);
         assert!(decision.remove.is_empty());
     }
@@ -247,16 +312,63 @@ mod tests {
             ..row(1, updated, 1)
         };
         let old = [in_cell(1, 5), in_cell(2, 5), in_cell(3, 5)];
-        let decision = decide(&[&[in_cell(2, 6)], &[in_cell(4, 6)]], &[live(&old)]);
+        let decision = decide(
+            &[&[in_cell(2, 6)], &[in_cell(4, 6)]],
+            &[live(&old)],
+            &Gone::new(),
+        );
         assert_eq!(decision.fates, [vec![Replacing], vec![Replacing]]);
         let all = BTreeMap::from([(0, BTreeSet::from([0, 1, 2]))]);
         assert_eq!(decision.remove, all);
         // The rest of a version whose other rows are in the table already.
-        let decision = decide(&[&[in_cell(2, 5), in_cell(9, 5)]], &[live(&old)]);
+        let decision = decide(
+            &[&[in_cell(2, 5), in_cell(9, 5)]],
+            &[live(&old)],
+            &Gone::new(),
+        );
         assert_eq!(decision.fates, [vec![Known, Added]]);
         // The old version, in a cell that the new one has left.
-        let decision = decide(&[&[in_cell(1, 5)]], &[live(&[in_cell(4, 6)])]);
+        let decision = decide(&[&[in_cell(1, 5)]], &[live(&[in_cell(4, 6)])], &Gone::new());
         assert_eq!(decision.fates, [vec![KeptOut]]);
         assert!(decision.remove.is_empty());
+    }
+
+    #[test]
+    fn an_item_that_is_gone_leaves_every_cell_unless_it_is_newer() {
+        let in_cell = |cell: u128, updated: Option<i64>| RowKey {
+            key: 100 + cell,
+            ..row(1, updated, 1)
+        };
+        let old = [in_cell(1, Some(5)), row(2, 5, 1), in_cell(2, None)];
+        let gone = Gone::from([(1, 5), (3, 5)]);
+        let decision = decide(&[], &[live(&old)], &gone);
+        assert_eq!(
+            decision.remove,
+            BTreeMap::from([(0, BTreeSet::from([0, 2]))])
+        );
+        assert_eq!(decision.removed[&1].rows, 2);
+        assert_eq!(decision.removed[&3], Removed::default());
+
+        let newer = [in_cell(1, Some(6))];
+        let decision = decide(&[], &[live(&newer)], &gone);
+        assert!(decision.remove.is_empty());
+        assert_eq!(decision.removed[&1].rows_newer, 1);
+
+        let frozen = Rows {
+            keys: &old,
+            frozen: true,
+        };
+        let decision = decide(&[], &[frozen], &gone);
+        assert!(decision.remove.is_empty());
+        assert_eq!(decision.removed[&1].rows_stuck, 2);
+    }
+
+    #[test]
+    fn what_one_batch_adds_and_removes_is_told_apart_by_its_time() {
+        let gone = Gone::from([(1, 5), (2, 5)]);
+        let new = [row(1, 5, 1), row(2, 6, 1), row(2, 4, 1)];
+        let decision = decide(&[&new], &[live(&[row(2, 3, 1)])], &gone);
+        assert_eq!(decision.fates, [vec![Fate::Gone, Replacing, Fate::Gone]]);
+        assert_eq!(decision.remove, BTreeMap::from([(0, BTreeSet::from([0]))]));
     }
 }

@@ -273,6 +273,24 @@ impl KeyRanges {
         Self(ranges.collect())
     }
 
+    /// Returns whether a row of this item could be in the file.
+    pub(crate) fn may_hold(&self, collection: Option<&str>, id: &str) -> bool {
+        [("id", Some(id)), ("collection", collection)]
+            .into_iter()
+            .all(|(name, value)| {
+                let column = of(TableName::StacItems).column(name);
+                match (column.and_then(|c| self.0.get(&c.id)), value) {
+                    (Some((low, high)), Some(value)) => {
+                        let value = Datum::string(value);
+                        !(value < *low || *high < value)
+                    }
+                    // A column with nulls has no range.
+                    (Some(_), None) => false,
+                    (None, _) => true,
+                }
+            })
+    }
+
     /// Returns whether a row with one key could be in both files.
     pub(crate) fn meet(&self, other: &Self) -> bool {
         self.0.iter().all(|(id, (low, high))| {

@@ -27,8 +27,9 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-pub use commit::{Committed, Figures, Pace};
+pub use commit::{Batch, Committed, Figures, Pace};
 pub use compact::{Compacted, Compaction};
+pub use decide::Removed;
 pub use error::LakeError;
 pub use expire::{Expired, SnapshotInfo};
 pub use file::NewFile;

@@ -320,6 +320,7 @@ impl<'a> Writing<'a> {
             operation: match (change.same_rows, change.remove.is_empty()) {
                 (true, _) => Operation::Replace,
                 (false, true) => Operation::Append,
+                (false, false) if change.add.is_empty() => Operation::Delete,
                 (false, false) => Operation::Overwrite,
             },
             additional_properties: all,

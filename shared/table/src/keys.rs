@@ -111,6 +111,14 @@ pub fn batch_keys(table: TableName, batch: &RecordBatch) -> Result<Vec<RowKey>, 
         .collect())
 }
 
+/// Returns [`RowKey::item`] of an item's rows.
+pub fn item_key(collection: Option<&str>, id: &str) -> u128 {
+    let mut hash = Xxh3::new();
+    absorb(&mut hash, collection);
+    absorb(&mut hash, Some(id));
+    hash.digest128()
+}
+
 /// Only what a row is called cannot be missing.
 fn may_lack(table: TableName, name: &str) -> bool {
     name != "id"
@@ -212,5 +220,8 @@ mod tests {
         });
         assert_ne!(one.key, other.key);
         assert_eq!(one.item, other.item);
+        assert_eq!(one.item, item_key(Some("c"), "a"));
+        let lacking = keys(&[("id", "a"), ("grid_partition", "x")]).unwrap();
+        assert_eq!(lacking[0].item, item_key(None, "a"));
     }
 }

@@ -5,6 +5,7 @@ mod compact;
 mod faults;
 mod keep;
 mod open;
+mod remove;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
