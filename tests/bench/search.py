@@ -2,15 +2,19 @@
 
 Both make one row per area, item and asset for the same areas; rows are compared before figures are printed. CPU seconds
 are those of the client's process alone, user and system; the server's are not counted.
+
+`search.py SWATH --matches N [N...]` measures peak memory while a server of its own answers one search with N items.
 """
 
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 LOOP = """
 import json, sys
@@ -24,6 +28,7 @@ with open(sys.argv[3], "w") as out:
                        "date": item.properties.get("datetime"), "item_bbox": item.bbox, "item_properties": item.properties}
                 out.write(json.dumps(row) + "\\n")
 """
+PAGE = 1000
 
 
 def areas(count, folder):
@@ -44,24 +49,24 @@ def areas(count, folder):
     return path
 
 
+# Runs a command and says what it took; the command's children count, the probe does not.
+PROBE = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], capture_output=True, text=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+sys.stderr.write(done.stderr)
+sys.exit(done.returncode not in (0, 5))
+"""
+
+
 def measured(command):
     """Runs a command; its CPU seconds, peak memory in MiB, and what it said."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    probe = [sys.executable, "-c", (
-        "import resource, subprocess, sys\n"
-        "done = subprocess.run(sys.argv[1:], capture_output=True, text=True)\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)\n"
-        "sys.stderr.write(done.stderr)\n"
-        "sys.exit(done.returncode not in (0, 5))"), *map(str, command)]
-    done = subprocess.run(probe, capture_output=True, text=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return cpu, float(done.stdout), done.stderr
-
-
-def idle():
-    """CPU seconds of the probe itself."""
-    return min(measured(["true"])[0] for _ in range(3))
+    done = subprocess.run([sys.executable, "-c", PROBE, *map(str, command)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{command[0]} failed: {done.stderr[-2000:]}")
+    cpu, peak = map(float, done.stdout.split())
+    return cpu, peak, done.stderr
 
 
 def rows_of(path):
@@ -69,29 +74,99 @@ def rows_of(path):
     return sorted((row["row_id"], row["item_id"], row["asset_name"]) for row in rows)
 
 
-def main():
-    swath, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 1000
+def told(manifest):
+    """What a search said of itself, in words."""
+    if not manifest.is_file():
+        return ""
+    return f"{json.loads(manifest.read_text(encoding='utf-8'))['requests']} requests"
+
+
+def beside(swath, url, count):
     with tempfile.TemporaryDirectory() as folder:
-        file, out = areas(count, folder), Path(folder) / "rows.ndjson"
-        loop, overhead = Path(folder) / "loop.py", idle()
+        file, out, manifest = areas(count, folder), Path(folder) / "rows.ndjson", Path(folder) / "manifest.json"
+        loop = Path(folder) / "loop.py"
         loop.write_text(LOOP, encoding="utf-8")
+        search = [swath, "search", url, "--aois", file, "--to", out, "--manifest", manifest]
         ways = {
             "pystac-client": [sys.executable, loop, url, file, out],
-            "swath, one by one": [swath, "search", url, "--aois", file, "--to", out, "--coalesce", "no", "--manifest", Path(folder) / "m"],
-            "swath, coalesced": [swath, "search", url, "--aois", file, "--to", out, "--coalesce", "yes", "--manifest", Path(folder) / "m"],
+            "swath, one by one": [*search, "--coalesce", "no"],
+            "swath, coalesced": [*search, "--coalesce", "yes"],
         }
         figures, expected = {}, None
         for name, command in ways.items():
-            cpu, peak, said = min(measured(command) for _ in range(2))
+            cpu, peak, _ = min(measured(command) for _ in range(2))
             rows = rows_of(out)
             expected = expected or rows
             if rows != expected:
                 raise SystemExit(f"{name} finds other rows: {len(rows)} against {len(expected)}")
-            figures[name] = len(rows) / max(cpu - overhead, 1e-3)
-            told = " ".join(line for line in said.splitlines() if "boxes" in line or "pages" in line)
-            print(f"{name:<18} {len(rows):>7} rows  {cpu - overhead:7.2f} CPU s  {figures[name]:9.0f} rows/CPU s  {peak:6.1f} MiB  {told}")
+            figures[name] = len(rows) / cpu
+            print(f"{name:<18} {len(rows):>7} rows  {cpu:7.2f} CPU s  {figures[name]:9.0f} rows/CPU s  {peak:6.1f} MiB  {told(manifest)}")
         for name in list(ways)[1:]:
             print(f"{name}: {figures[name] / figures['pystac-client']:.1f} x pystac-client's rows per CPU second")
+
+
+def serve(matches):
+    """A STAC API on loopback whose every search has so many matches."""
+
+    class Api(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            begin = int(parse_qs(urlsplit(self.path).query).get("begin", ["-1"])[0])
+            self.answer(self.page(begin) if begin >= 0 else '{"links":[]}')
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(self.page(0))
+
+        def page(self, begin):
+            end = min(begin + PAGE, matches)
+            items = ",".join(
+                f'{{"type":"Feature","stac_version":"1.0.0","id":"item-{n}","collection":"c","geometry":{{"type":"Point",'
+                f'"coordinates":[1,2]}},"bbox":[1,2,1,2],"properties":{{"datetime":"2024-06-01T00:00:00Z"}},"links":[],'
+                f'"assets":{{"data":{{"href":"https://data.example/{n}.tif"}}}}}}'
+                for n in range(begin, end)
+            )
+            links = f'{{"rel":"next","href":"/search?begin={end}"}}' if end < matches else ""
+            return f'{{"type":"FeatureCollection","numberMatched":{matches},"links":[{links}],"features":[{items}]}}'
+
+        def answer(self, text):
+            body = text.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/geo+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.server_address[1]}/"
+
+
+def memory(swath, matches, form):
+    """Searches so many matches into one file, and says what that took."""
+    server, url = serve(matches)
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Path(folder) / "manifest.json"
+        command = [swath, "search", url, "--limit", PAGE, "--to", Path(folder) / form, "--manifest", manifest]
+        cpu, peak, _ = measured(command)
+        lines = json.loads(manifest.read_text(encoding="utf-8"))["lines"]
+        if lines != matches:
+            raise SystemExit(f"{matches} match, {lines} were written")
+        print(f"{form:<14} {matches:>9} matches  {cpu:7.2f} CPU s  {matches / cpu:8.0f} items/CPU s  {peak:6.1f} MiB  {told(manifest)}")
+    server.shutdown()
+
+
+def main():
+    if len(sys.argv) > 3 and sys.argv[2] == "--matches":
+        for matches in map(int, sys.argv[3:]):
+            for form in ("items.ndjson", "rows.ndjson", "rows.parquet"):
+                memory(sys.argv[1], matches, form)
+    else:
+        beside(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 1000)
 
 
 if __name__ == "__main__":

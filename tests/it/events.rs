@@ -17,12 +17,18 @@ use swath_lambda::{
 use crate::house::tree::root;
 
 /// What each function is sent.
-const KINDS: [(&str, &[&str]); 5] = [
+const KINDS: [(&str, &[&str]); 8] = [
     ("plan", &["PlanAreas", "S3"]),
     ("search", &["SearchArea"]),
     ("download", &["DownloadAsset"]),
-    ("write", &["WriteItems", "WriteRows"]),
-    ("commit", &["FilesWritten", "RemoveItems"]),
+    ("list", &["ListSource", "S3"]),
+    ("ingest", &["IngestChunk"]),
+    (
+        "write",
+        &["WriteItems", "WriteRows", "StageItems", "MergeFiles"],
+    ),
+    ("commit", &["FilesWritten", "RemoveItems", "ReplaceFiles"]),
+    ("repair", &["RepairAssets"]),
 ];
 
 /// Returns the events of a function by file name.

@@ -1,5 +1,6 @@
 //! The house's own rules, read from the checkout.
 
+mod codes;
 mod environment;
 mod functions;
 mod layers;

@@ -23,13 +23,15 @@ TABLES = {
     "stac_items": "earthcatalog/stac_items",
     "asset_rows": "swath/asset_rows",
     "asset_files": "swath/asset_files",
+    "area_status": "swath/area_status",
 }
 # What differs from run to run, whatever ran: who asked, when, and how long it took.
-VOLATILE = {"run_id", "last_update", "attempts", "bytes_per_s"}
+VOLATILE = {"run_id", "last_update", "attempts", "bytes_per_s", "requests", "elapsed_ms", "finished"}
 KEYS = {
     "stac_items": ("grid_partition", "collection", "id"),
     "asset_rows": ("run_id", "row_id", "collection", "item_id", "asset_name"),
     "asset_files": ("run_id", "collection", "item_id", "asset_name"),
+    "area_status": ("run_id", "catalog", "row_id"),
 }
 # The run that a schedule asks for, whenever it does: what is compared is without it.
 STANDING = "standing"
@@ -76,7 +78,7 @@ class Judge:
         target = self.folder / "transformed.json"
         target.write_text(json.dumps(transformed))
         command = [Path(sys.executable).with_name("cfn-lint"), "--regions", world.REGION, "--", source, target]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=world.PATIENCE, check=False)
         if done.returncode:
             raise Fault(done.stdout)
         return f"the template and its transform are clean; {small} bytes, {'inline' if small <= 51_200 else 'by TemplateURL'}"
@@ -89,7 +91,7 @@ class Judge:
         command = [self.swath, "run", "--aois", areas, "--catalog", self.catalog, "--out", self.local, "--json"]
         command += ["--collections", ",".join(JOB["collections"]), "--datetime", JOB["datetime"]]
         command += ["--assets", ",".join(JOB["assets"])]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=world.PATIENCE, check=False)
         events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         summary = next((event for event in events if event.get("event") == "summary"), None)
         if summary is None:
@@ -108,7 +110,7 @@ class Judge:
 
     def upload(self):
         self.put_areas()
-        self.stack.await_quiet(90)
+        self.stack.await_quiet()
         none_of("dead letters", self.dead_letters())
         none_of("quarantined", self.stack.objects("quarantine/"))
         return f"{len(self.stack.objects('assets/'))} assets"
@@ -122,7 +124,7 @@ class Judge:
         )
 
     def dead_letters(self):
-        counts = {name: self.stack.waiting(self.stack.dead(name)) for name in world.FUNCTIONS}
+        counts = {name: self.stack.waiting(self.stack.dead(name)) for name in world.QUEUES}
         return [f"{name}: {count}" for name, count in counts.items() if count]
 
     def assets(self):
@@ -198,7 +200,7 @@ class Judge:
     def upload_again(self):
         before = self.state()
         self.put_areas()
-        self.stack.await_quiet(90)
+        self.stack.await_quiet()
         same(before=before, after=self.state())
         return "nothing fetched, nothing added"
 
@@ -211,12 +213,12 @@ class Judge:
     def poison(self):
         before = set(self.stack.objects("quarantine/search/"))
         self.stack.send("search", "not JSON {")
-        world.await_true("quarantine", lambda: set(self.stack.objects("quarantine/search/")) - before, 20)
+        world.await_true("quarantine", lambda: set(self.stack.objects("quarantine/search/")) - before)
         (key,) = set(self.stack.objects("quarantine/search/")) - before
         kept = json.loads(self.stack.read(key))
         same(body=kept["body"], expected="not JSON {")
         same(receives=kept["receive_count"], expected=1)
-        self.stack.await_quiet(20)
+        self.stack.await_quiet()
         none_of("dead letters", self.dead_letters())
         return f"{kept['class']}, {kept['code']}, at its first receive"
 
@@ -227,7 +229,7 @@ class Judge:
         """Runs swath against the deployment; returns its lines of JSON."""
         command = [self.swath, *arguments, "--json", "--name", world.PARAMETERS["Name"]]
         environment = self.stack.environment
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=world.PATIENCE, check=False)
         if done.returncode:
             raise Fault(f"{arguments}: exit code {done.returncode}: {done.stdout[-1000:]} {done.stderr[-1000:]}")
         return [json.loads(line) for line in done.stdout.splitlines()]
@@ -243,11 +245,38 @@ class Judge:
         rows = [row for row in rows_of(self.table("asset_rows")) if row["run_id"] == said["run_id"]]
         if not rows or self.state() == before:
             raise Fault(f"run {said['run_id']} has {len(rows)} rows")
-        return f"run {said['run_id']}: {len(rows)} asset rows"
+        run = said["run"]
+        same(areas=(run["areas"], run["searched"], run["rejected"]), expected=(1, 1, 0))
+        assets = {(row["collection"], row["item_id"], row["asset_name"]) for row in rows}
+        same(settled=sum(run["assets"].values()), asked=len(assets))
+        same(waiting=run["assets"]["waiting"], expected=0)
+        (again,) = self.command("status", said["run_id"])
+        same(submit=run, status=again)
+        return f"run {said['run_id']}: {len(rows)} asset rows, {run['assets']}"
+
+    def telemetry(self):
+        """What functions log leads from an area to its assets; what they count is filed under their names."""
+        lines = {name: [json.loads(line) for line in self.stack.lines(name) if line.startswith("{")] for name in world.FUNCTIONS}
+        settled = [line for line in lines["download"] if line.get("message") == "asset settled"]
+        queues = {span.get("message.queue") for line in settled for span in line["spans"]}
+        same(queues=queues, expected={"judge-download-1"})
+        searched = {line["run.id"]: line["row.id"] for line in lines["search"] if line.get("message") == "searched"}
+        lost = {line["run.id"] for line in settled} - set(searched)
+        none_of("assets of runs that no search tells of", lost)
+        committed = {run for line in lines["commit"] if "snapshot.id" in line for run in line["runs"].split()}
+        written = [line for line in lines["write"] if line.get("message") == "telling commit" and line["run.id"] in committed]
+        written = {run for line in written for run in line["runs"].split()}
+        none_of("runs that no snapshot tells of", {line["run.id"] for line in settled} - written)
+        counted = {}
+        for name in world.FUNCTIONS:
+            figures = [line for line in lines[name] if "_aws" in line]
+            same(function={line["Function"] for line in figures}, expected={f"judge-{name}"})
+            counted[name] = sum(line.get("Received", 0) for line in figures)
+        return f"messages received: {counted}"
 
     def status(self):
         # Both are read while nothing is under way.
-        self.stack.await_quiet(60)
+        self.stack.await_quiet()
         (said,) = self.command("status")
         counts = {entry["table"].split(".")[-1]: entry["rows"] for entry in said["tables"]}
         same(status=counts, rows={name: len(self.table(name).scan().to_arrow()) for name in TABLES})
@@ -266,17 +295,17 @@ class Judge:
         body = {"job": job, "area": area}
         self.stack.send("search", {"version": 1, "run_id": run, "kind": "SearchArea", "body": body})
         dead = self.stack.dead("search")
-        world.await_true("the dead letter", lambda: self.stack.waiting(dead) == 1, 150)
-        self.stack.await_quiet(30)
-        counts = {entry["function"]: entry["dead"] for entry in self.command("dlq", "list")}
-        same(listed=counts, expected={name: int(name == "search") for name in world.FUNCTIONS})
+        world.await_true("the dead letter", lambda: self.stack.waiting(dead) == 1)
+        self.stack.await_quiet()
+        counts = {entry["queue"]: entry["dead"] for entry in self.command("dlq", "list")}
+        same(listed=counts, expected={name: int(name == "search") for name in world.QUEUES})
         (letter,) = self.command("dlq", "explain", "--run", run)
         same(explained=(letter["function"], letter["kind"], letter["run_id"]), expected=("search", "SearchArea", run))
         none_of("letters of another run", self.command("dlq", "explain", "--run", "other"))
         with world.upstream(self.swath, port):
-            sent = {entry["function"]: entry["replayed"] for entry in self.command("dlq", "replay", "--run", run)}
+            sent = {entry["queue"]: entry["replayed"] for entry in self.command("dlq", "replay", "--run", run)}
             same(replayed=sent["search"], expected=1)
-            self.stack.await_quiet(60)
+            self.stack.await_quiet()
         none_of("dead letters", self.dead_letters())
         rows = [row for row in rows_of(self.table("asset_rows")) if row["run_id"] == run]
         if not rows:
@@ -288,7 +317,7 @@ class Judge:
         def found():
             return [row for row in rows_of(self.table("asset_rows")) if row["run_id"] == STANDING]
 
-        world.await_true("the standing search", found, 240)
+        world.await_true("the standing search", found)
         return f"{len(found())} rows"
 
     def rights(self):
@@ -354,6 +383,7 @@ def main():
         report.check("`swath status` tells what is there", judge.status)
         report.check("`swath doctor` finds the deployment well", judge.doctor)
         report.check("what was given up on comes back by `swath dlq replay`", judge.given_up)
+        report.check("logs lead from an area to its snapshot, and figures are filed", judge.telemetry)
         report.check("a schedule plans a search", judge.schedule)
         report.check("each right that can be taken away is needed", judge.rights)
     report.finish()

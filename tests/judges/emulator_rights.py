@@ -15,6 +15,7 @@ from report import Fault, none_of
 NOT_SHOWN = {
     "Log": "the emulator writes the logs itself",
     "Receive": "the emulator takes from queues by itself",
+    "Wait": "only a receipt of the queue's own can be waited with",
     "SeeWhatIsGone": "the emulator says of a missing key that it is missing, whatever the rights",
     "ReadGrid": "only a grid of regions is read",
     "ClearMetadata": "only the hundred and first commit removes anything",
@@ -104,6 +105,9 @@ class Rights:
         asked = {"collection": "rights", "item_id": uuid.uuid4().hex, "asset_name": self.asset["asset_name"]}
         return self.message("DownloadAsset", {"job": self.job, **asked, "href": self.asset["source_href"]})
 
+    def repair(self):
+        return self.message("RepairAssets", {"predicate": "is_out_file_valid = true", "check": "sizes"})
+
     def rows(self):
         row = {"run_id": "rights", "row_id": uuid.uuid4().hex, "collection": "rights", "item_id": "i"}
         row |= {"row_number": 0, "catalog": self.catalog, "asset_name": "a", "href": "https://h/a", "columns": {}}
@@ -143,12 +147,14 @@ class Rights:
                 "KeepBodies": lambda: self.plan(self.wide_ring()),
                 "Quarantine": lambda: "not JSON {",
                 "AskSearch": self.plan,
+                "KeepProgress": self.plan,
             },
             "search": {
                 "ReadBodies": lambda: self.by_reference(self.search()),
                 "Quarantine": lambda: "not JSON {",
                 "AskWrite": self.search,
                 "AskDownload": self.search,
+                "KeepProgress": self.search,
             },
             "download": {
                 "ReadBodies": lambda: self.by_reference(self.download()),
@@ -171,6 +177,13 @@ class Rights:
                 "Quarantine": lambda: "not JSON {",
                 "ReadTables": self.files,
                 "WriteTables": self.files,
+            },
+            "repair": {
+                "ReadBodies": lambda: self.by_reference(self.repair()),
+                "Quarantine": lambda: "not JSON {",
+                "ReadTables": self.repair,
+                "LookAtAssets": self.repair,
+                "AskDownload": self.repair,
             },
         }
 

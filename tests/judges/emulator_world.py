@@ -18,7 +18,11 @@ from botocore.config import Config
 from report import Fault
 
 REGION = "eu-west-1"
-FUNCTIONS = ("plan", "search", "download", "write", "commit")
+FUNCTIONS = ("plan", "search", "download", "list", "ingest", "write", "commit", "repair")
+# Every queue of work, by what it is called behind the deployment's name.
+QUEUES = {**{name: name.capitalize() for name in FUNCTIONS}, "download-1": "Upstream1"}
+# How long anything is waited for, seconds: for a machine that has much else to do. Nothing lasts so long that goes well.
+PATIENCE = 600
 # What the functions of a test deployment have other than the template's defaults. Messages that fail come back after
 # seconds, which AWS would refuse and the emulator does not; the upstream is on loopback, which only tests may fetch from.
 PARAMETERS = {
@@ -28,6 +32,7 @@ PARAMETERS = {
     "SearchVisibility": "15",
     "SearchReceives": "1",
     "DownloadVisibility": "60",
+    "Upstream1Hosts": "127.0.0.1",
     "WriteVisibility": "30",
     "CommitVisibility": "30",
     "WriteWindow": "1",
@@ -93,7 +98,7 @@ def emulator(folder):
             [Path(sys.prefix) / "bin" / "ministack"], env=environment, cwd=home, stdout=log, stderr=subprocess.STDOUT
         )
         with ended(server):
-            await_true("the emulator's start", lambda: answers(f"{endpoint}/_ministack/health"), 30)
+            await_true("the emulator's start", lambda: answers(f"{endpoint}/_ministack/health"))
             yield endpoint
     shutil.rmtree(home, ignore_errors=True)
 
@@ -106,7 +111,7 @@ def answers(url):
         return False
 
 
-def await_true(what, holds, seconds):
+def await_true(what, holds, seconds=PATIENCE):
     """Waits until something holds."""
     end = time.monotonic() + seconds
     while not holds():
@@ -138,7 +143,7 @@ class Stack:
         chosen = [f"{name}={value}" for name, value in {**PARAMETERS, **parameters}.items()]
         command = [sys.executable, ROOT / "infra/tools/deploy.py", "judge", *chosen]
         command += ["--template", ROOT / "infra/template.yaml", "--functions", folder / "lambda"]
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=PATIENCE, check=False)
         if done.returncode:
             raise Fault(f"deploy.py: exit code {done.returncode}: {done.stderr[-2000:]}")
         self.outputs = json.loads(done.stdout)
@@ -147,10 +152,10 @@ class Stack:
         self.bucket = self.outputs["Lake"].removeprefix("s3://")
 
     def queue(self, name):
-        return self.outputs[f"{name.capitalize()}Queue"]
+        return self.outputs[f"{QUEUES[name]}Queue"]
 
     def dead(self, name):
-        return self.outputs[f"{name.capitalize()}DeadLetters"]
+        return self.outputs[f"{QUEUES[name]}DeadLetters"]
 
     def waiting(self, url):
         """Messages in a queue, those under way among them."""
@@ -158,11 +163,11 @@ class Stack:
         found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names)
 
-    def await_quiet(self, seconds):
+    def await_quiet(self, seconds=PATIENCE):
         """Waits until no queue has had a message for two seconds."""
         end, quiet_since = time.monotonic() + seconds, None
         while True:
-            waiting = {name: self.waiting(self.queue(name)) for name in FUNCTIONS}
+            waiting = {name: self.waiting(self.queue(name)) for name in QUEUES}
             now = time.monotonic()
             if any(waiting.values()):
                 quiet_since = None

@@ -8,7 +8,7 @@ from duckdb_extensions import import_extension
 from pyiceberg.catalog.sql import SqlCatalog
 
 ITEMS, ROWS, FILES = "earthcatalog.stac_items", "swath.asset_rows", "swath.asset_files"
-TABLES = (ITEMS, ROWS, FILES)
+TABLES = (ITEMS, ROWS, FILES, "swath.area_status")
 
 
 def find_base(out):

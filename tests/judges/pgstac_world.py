@@ -1,8 +1,9 @@
-"""What the judged pgSTAC is filled with: items made here, and real ones where they can be had."""
+"""What the judged pgSTAC is filled with: items made here, and real ones where they can be had. Usage: pgstac_world.py FOLDER"""
 
 import json
 import os
 import random
+import sys
 from pathlib import Path
 
 MADE = "made-tiles"
@@ -75,18 +76,28 @@ def collection(name):
     }
 
 
-def write(folder, real_data):
-    """Writes collections and items for tests/pgstac/start; returns the items by collection and id."""
-    items = {}
-    for item in [*made(), *real(real_data)]:
-        items.setdefault((item["collection"], item["id"]), item)
-    names = sorted({name for name, _ in items})
-    lines = (Path(folder) / "collections.ndjson", Path(folder) / "items.ndjson")
-    lines[0].write_text("".join(json.dumps(collection(name)) + "\n" for name in names), encoding="utf-8")
-    lines[1].write_text("".join(json.dumps(item) + "\n" for item in items.values()), encoding="utf-8")
-    return items, lines
+def items():
+    """What the server holds, by collection and id."""
+    found = {}
+    for item in [*made(), *real(real_data())]:
+        found.setdefault((item["collection"], item["id"]), item)
+    return found
+
+
+def write(folder):
+    """Writes collections.ndjson and items.ndjson for tests/pgstac/start."""
+    held = items()
+    names = sorted({name for name, _ in held})
+    lines = {"collections": map(collection, names), "items": held.values()}
+    for name, values in lines.items():
+        text = "".join(json.dumps(value) + "\n" for value in values)
+        (Path(folder) / f"{name}.ndjson").write_text(text, encoding="utf-8")
 
 
 def real_data():
     default = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
     return Path(os.environ.get("SWATH_REAL_DATA", default))
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])

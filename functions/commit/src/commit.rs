@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use swath_core::intake::ReplaceFiles;
 use swath_core::message::{Body, Message, RemovedItem, WrittenFile};
-use swath_core::{Class, Classify, RunId, TableName};
+use swath_core::{Class, Classify, RunId, TableName, names};
 use swath_lake::{Batch, Figures, LakeError, NewFile, Removed};
 use tracing::info;
 
@@ -137,6 +138,10 @@ pub async fn commit(batch: &[Message], context: &Context) -> Vec<Result<Committe
     let mut tables: BTreeMap<TableName, Vec<Asked<'_>>> = BTreeMap::new();
     let mut results: Vec<Option<Result<Committed, CommitError>>> = Vec::new();
     for (at, message) in batch.iter().enumerate() {
+        if let Body::ReplaceFiles(asked) = &message.body {
+            results.push(Some(replace(&message.run_id, asked, context).await));
+            continue;
+        }
         results.push(match Asked::of(at, message) {
             Ok((table, asked)) => {
                 tables.entry(table).or_default().push(asked);
@@ -155,6 +160,40 @@ pub async fn commit(batch: &[Message], context: &Context) -> Vec<Result<Committe
     }
     // Every place was filled, above or by its table.
     results.into_iter().flatten().collect()
+}
+
+/// Makes the files that a message names all that their table holds.
+async fn replace(
+    run_id: &RunId,
+    asked: &ReplaceFiles,
+    context: &Context,
+) -> Result<Committed, CommitError> {
+    let (begin, table) = (context.clock.now(), asked.table);
+    let asked = Asked {
+        at: 0,
+        run_id,
+        files: &asked.files,
+        gone: &[],
+    };
+    let read = read_all(table, &[asked], context).await;
+    let files: Result<Vec<NewFile>, _> = read.into_values().collect();
+    let files = files.map_err(|source| CommitError::File { table, source })?;
+    let patience = Patience::new(&context.clock);
+    let runs = [run_id.clone()];
+    let done = context.lake.replace(table, &files, &runs, &patience).await;
+    let done = done.map_err(|source| CommitError::Commit {
+        table,
+        files: files.len(),
+        gone: 0,
+        source: Arc::new(source),
+    })?;
+    tell(
+        &done,
+        &runs[0].to_string(),
+        (1, 0),
+        context.clock.since(begin),
+    );
+    Shares::of(&done).take(&done, &asked)
 }
 
 async fn commit_table(
@@ -191,7 +230,8 @@ async fn commit_table(
         source: Arc::new(source),
     });
     if let Ok(done) = &done {
-        tell(done, asked.len(), bad, context.clock.since(begin));
+        let names = names(asked.iter().map(|asked| asked.run_id));
+        tell(done, &names, (asked.len(), bad), context.clock.since(begin));
     }
     let mut shares = done.as_ref().map(Shares::of).unwrap_or_default();
     asked
@@ -205,11 +245,17 @@ async fn commit_table(
         .collect()
 }
 
-fn tell(done: &swath_lake::Committed, messages: usize, failed: usize, elapsed: Duration) {
+fn tell(
+    done: &swath_lake::Committed,
+    runs: &str,
+    (messages, failed): (usize, usize),
+    elapsed: Duration,
+) {
     let total = done.total();
     info!(
         table = %done.table,
         snapshot.id = done.snapshot_id,
+        runs,
         batch.messages = messages,
         batch.failed = failed,
         files_added = total.files_added,

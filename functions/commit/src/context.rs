@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::store::{Store, StoreError};
-use swath_lake::pointer::{PointerError, S3Pointer, SqlitePointer, TablePointer};
-use swath_lake::{Lake, LakeError, Place};
+use swath_lake::pointer::{LockedPointer, PointerError, S3Pointer, TablePointer};
+use swath_lake::{Lake, LakeError, Now, Place};
 
 use crate::Config;
-
-/// The catalog of a lake in a folder, where `EarthCatalog` looks for it.
-const DATABASE: &str = "earthcatalog.db";
 
 /// The lake whose tables grow, and the time.
 #[derive(Clone, Debug)]
@@ -60,8 +57,10 @@ impl Context {
 async fn place_and_pointer(lake: &Store) -> Result<(Place, Arc<dyn TablePointer>), WiringError> {
     let place = |base: &str| Place::new(Arc::clone(&lake.store), lake.prefix.clone(), base);
     if let Some(root) = &lake.local_root {
-        let pointer = SqlitePointer::new(root.join(DATABASE));
-        return Ok((place(&root.to_string_lossy()), Arc::new(pointer)));
+        let place = place(&root.to_string_lossy());
+        let now = Now::new(|| SystemClock.now());
+        let pointer = LockedPointer::in_folder(root, &place, now);
+        return Ok((place, Arc::new(pointer)));
     }
     let place = place(&lake.uri);
     let pointer = S3Pointer::new(place.clone());

@@ -17,7 +17,7 @@ pub async fn handle(batch: Batch, context: &Context) -> Result<SqsBatchResponse,
 fn take(incoming: Incoming) -> Result<Message, Refused> {
     let message = incoming.message()?;
     match &message.body {
-        Body::FilesWritten(_) | Body::RemoveItems(_) => Ok(message),
+        Body::FilesWritten(_) | Body::RemoveItems(_) | Body::ReplaceFiles(_) => Ok(message),
         other => Err(Refused::kind(other.kind())),
     }
 }

@@ -1,9 +1,11 @@
 //! Proving that a file is the asset: size, checksum, structure, content.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Seek};
+use std::path::Path;
 
 use swath_cloud::digest::{Checksum, Digests};
+use swath_cloud::publish::StagedFile;
 use swath_core::Level;
 use swath_core::message::DownloadAsset;
 use swath_raster::{Code, Expected, Verdict};
@@ -21,18 +23,27 @@ pub(crate) struct Checked {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Checks the file at `path` as deep as the job asks, off the async threads.
+/// A file to be proven.
+#[derive(Debug)]
+pub(crate) enum Proven<'a> {
+    /// In its place.
+    There(&'a Path),
+    /// On its way.
+    Staged(&'a mut StagedFile),
+}
+
+/// Checks a file as deep as the job asks, off the async threads.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(crate) async fn check(
-    path: &Path,
+    file: Proven<'_>,
     asked: &DownloadAsset,
     key: &str,
     digests: &Digests,
 ) -> Result<Checked, DownloadError> {
     let level = asked.job.validate;
-    let verdict = verdict(path, asked, key).await?;
+    let verdict = verdict(file, asked, key).await?;
     let mut warnings = verdict.warnings.clone();
     let mut wrong = WrongBody::of_verdict(&verdict);
     if let Some(promise) = asked.checksum.as_deref().filter(|_| level > Level::None) {
@@ -56,21 +67,48 @@ pub(crate) async fn check(
     })
 }
 
-async fn verdict(path: &Path, asked: &DownloadAsset, key: &str) -> Result<Verdict, DownloadError> {
-    let (file, key) = (path.to_owned(), key.to_owned());
-    let (size_bytes, media_type) = (asked.size_bytes, asked.media_type.clone());
-    let level = asked.job.validate;
-    let checked = tokio::task::spawn_blocking(move || {
+async fn verdict(
+    file: Proven<'_>,
+    asked: &DownloadAsset,
+    key: &str,
+) -> Result<Verdict, DownloadError> {
+    let look = Look {
+        key: key.to_owned(),
+        size_bytes: asked.size_bytes,
+        media_type: asked.media_type.clone(),
+        level: asked.job.validate,
+    };
+    let verdict = match file {
+        Proven::Staged(staged) => staged.read(move |content| look.at(content)).await?,
+        Proven::There(path) => {
+            let path = path.to_owned();
+            let looked = tokio::task::spawn_blocking(move || look.at(&mut File::open(path)?));
+            looked
+                .await
+                .unwrap_or_else(|gone| Err(io::Error::other(gone)))
+        }
+    };
+    verdict.map_err(|source| DownloadError::Check {
+        key: key.to_owned(),
+        source,
+    })
+}
+
+/// What is looked for in a file.
+struct Look {
+    key: String,
+    size_bytes: Option<u64>,
+    media_type: Option<String>,
+    level: Level,
+}
+
+impl Look {
+    fn at<R: Read + Seek>(&self, content: &mut R) -> io::Result<Verdict> {
         let expected = Expected {
-            size_bytes,
-            media_type: media_type.as_deref(),
-            name: Some(&key),
+            size_bytes: self.size_bytes,
+            media_type: self.media_type.as_deref(),
+            name: Some(&self.key),
         };
-        swath_raster::validate(&mut File::open(file)?, &expected, level)
-    });
-    let failed = |path: PathBuf, source| DownloadError::Check { path, source };
-    match checked.await {
-        Ok(verdict) => verdict.map_err(|source| failed(path.to_owned(), source)),
-        Err(gone) => Err(failed(path.to_owned(), std::io::Error::other(gone))),
+        swath_raster::validate(content, &expected, self.level)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use swath_cloud::sign::{Access, Buckets, Hosts};
 use swath_core::Redacted;
+use swath_lambda::MAX_RECEIVES;
 use swath_lambda::env::{Env, EnvError};
 
 /// The settings of one deployment.
@@ -54,10 +55,7 @@ impl Config {
             largest_file: env.or("SWATH_LARGEST_FILE", 1 << 30)?,
             allow_http: env.or("SWATH_ALLOW_HTTP", false)?,
             allow_private_hosts: env.or("SWATH_ALLOW_PRIVATE_HOSTS", false)?,
-            max_receives: env.or(
-                "SWATH_MAX_RECEIVES",
-                NonZeroU32::new(8).unwrap_or(NonZeroU32::MIN),
-            )?,
+            max_receives: env.or("SWATH_MAX_RECEIVES", MAX_RECEIVES)?,
             access: access(env)?,
             concurrency: env.count("SWATH_CONCURRENCY", 4)?,
             time_needed: env.seconds("SWATH_TIME_NEEDED", 60)?,

@@ -10,6 +10,7 @@ use swath_cloud::http::HttpError;
 use swath_cloud::item::Finder;
 use swath_cloud::publish::{PublishError, STALE_AFTER, Staging};
 use swath_cloud::queue::{self, Queue, QueueError};
+use swath_cloud::retry::Policy;
 use swath_cloud::sign::{Access, AccessError};
 use swath_cloud::store::{self, Store, StoreError};
 use swath_core::{Class, Classify};
@@ -158,6 +159,8 @@ impl Context {
             allow_http: config.allow_http,
             allow_private_hosts: config.allow_private_hosts,
             max_size_bytes: config.largest_file,
+            retry: Policy::BRIEF,
+            rests: true,
             ..FetchPolicy::default()
         };
         let ports = Self::open(lake.clone(), out, write, policy, &config.staging).await;

@@ -1,6 +1,5 @@
 //! The use case: one asset, asked for once or many times, ends as one whole file or one reason why not.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use swath_cloud::item::FoundAsset;
@@ -80,10 +79,10 @@ pub enum DownloadError {
     #[error("the file cannot be kept")]
     Keep(#[from] PublishError),
     /// The file cannot be read to be proven.
-    #[error("{}: cannot be read to be proven", path.display())]
+    #[error("{key}: cannot be read to be proven")]
     Check {
-        /// The file.
-        path: PathBuf,
+        /// The file, below its base.
+        key: String,
         /// Why.
         #[source]
         source: std::io::Error,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use swath_cloud::fetch::FetchError;
 use swath_cloud::item::FindError;
 use swath_cloud::retry::Retryable;
+use swath_core::code::class_of_code;
 use swath_core::naming::NamingError;
 use swath_core::{Class, Classify, Signing};
 use swath_raster::{Code, Verdict};
@@ -56,10 +57,10 @@ impl WrongBody {
         if !verdict.is_bad() {
             return None;
         }
-        let class = match verdict.code {
-            code if code.is_denied() => Class::Denied,
-            _ if verdict.retryable => Class::Transient,
-            _ => Class::Invalid,
+        let class = match class_of_code(verdict.code.as_str()) {
+            // Known to be whole: it would come again as it is.
+            Class::Transient if !verdict.retryable => Class::Invalid,
+            class => class,
         };
         // A host that says it is busy may say so twice in the same words; any other page that comes twice is what it has.
         let of_host = matches!(

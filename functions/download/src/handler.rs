@@ -2,10 +2,11 @@
 
 use swath_core::RunId;
 use swath_core::message::{Body, DownloadAsset};
+use swath_lambda::measure::Count;
 use swath_lambda::{Batch, BatchError, Incoming, Refused, SqsBatchResponse};
 use tracing::{info, warn};
 
-use crate::{Context, DownloadError, Fetched, download};
+use crate::{Context, DownloadError, Fetched, Outcome, download};
 
 /// Downloads the assets of a batch; returns the messages to hand back.
 ///
@@ -50,6 +51,15 @@ async fn download_and_tell((run_id, asked): Asked, context: &Context) -> Result<
     for warning in warnings {
         warn!(run.id = %run_id, item.id = row.item_id, asset.key = row.asset_name, warning, "odd");
     }
+    let settled = match outcome {
+        Outcome::Published | Outcome::Adopted | Outcome::Skipped if row.is_out_file_valid => {
+            Count::AssetsGood
+        }
+        Outcome::Failed => Count::AssetsFailed,
+        _ => Count::AssetsRefused,
+    };
+    settled.add(1);
+    Count::BytesFetched.add(bytes_fetched);
     info!(
         run.id = %run_id,
         item.id = row.item_id,

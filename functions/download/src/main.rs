@@ -1,5 +1,8 @@
 //! Lambda entry point: reads the settings, wires the ports, serves.
 
+use std::sync::Arc;
+
+use swath_cloud::queue::SqsHold;
 use swath_cloud::store;
 use swath_download::{Config, Context, handle};
 use swath_lambda::{Shell, StartError, serve, telemetry};
@@ -12,6 +15,7 @@ async fn main() -> Result<(), StartError> {
     let context = &Context::from_config(&config, &lake).await?;
     let shell = Shell::new("download", lake)
         .concurrency(config.concurrency)
-        .needing(config.time_needed);
+        .needing(config.time_needed)
+        .holding(Arc::new(SqsHold::default()), config.max_receives);
     serve(shell, |batch| handle(batch, context)).await
 }

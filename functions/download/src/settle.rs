@@ -8,7 +8,7 @@ use swath_core::row::AssetFile;
 use swath_core::{Class, Classify as _, RunId};
 use url::Url;
 
-use crate::check::{Checked, check};
+use crate::check::{Checked, Proven, check};
 use crate::download::with_found;
 use crate::receipt::{self, FileFacts, Receipt};
 use crate::{AssetFailure, Context, DownloadError, Fetched, Outcome, WrongBody, row};
@@ -56,14 +56,8 @@ impl Asset<'_> {
             return Ok(Fetched::of(Outcome::Skipped, receipt.row.clone()));
         }
         let (context, key) = (self.context, &self.key);
-        let mut copy = None;
-        let path = match publish::local_path(&context.out, key) {
-            Some(path) => path,
-            None => copy
-                .insert(context.staging.create().await?)
-                .path()
-                .to_owned(),
-        };
+        let there = publish::local_path(&context.out, key);
+        let mut copy = there.is_none().then(|| context.staging.create());
         let promised = self.promised();
         let read = publish::read_back(&context.out, key, promised, copy.as_mut()).await;
         let (size_bytes, digests) = read?;
@@ -73,7 +67,11 @@ impl Asset<'_> {
             self.save(&receipt).await?;
             return Ok(Fetched::of(Outcome::Skipped, receipt.row));
         }
-        let checked = check(&path, self.asked, key, &digests).await?;
+        let file = match &there {
+            Some(path) => Proven::There(path),
+            None => Proven::Staged(copy.get_or_insert_with(|| context.staging.create())),
+        };
+        let checked = check(file, self.asked, key, &digests).await?;
         let mut row = self.row();
         if let Some(wrong) = checked.wrong {
             return self.occupied(row, wrong.reason).await;
@@ -131,7 +129,7 @@ impl Asset<'_> {
     async fn try_href(&self, asked: &DownloadAsset) -> Result<Tried, DownloadError> {
         let mut tried = Tried {
             row: self.row(),
-            staged: self.context.staging.create().await?,
+            staged: self.context.staging.create(),
             result: Err(Rejected {
                 failure: AssetFailure::Href(url::ParseError::RelativeUrlWithoutBase),
                 body: None,
@@ -222,7 +220,8 @@ impl Asset<'_> {
                 Err(FetchError::Staging(error)) => return Err(error.into()),
                 Err(error) => return Ok(Err(Rejected::unfetched(error))),
             };
-            let mut checked = check(staged.path(), self.asked, &self.key, &body.digests).await?;
+            let file = Proven::Staged(staged);
+            let mut checked = check(file, self.asked, &self.key, &body.digests).await?;
             let Some(wrong) = checked.wrong.take() else {
                 return Ok(Ok((body, checked)));
             };

@@ -1,5 +1,8 @@
 //! From a queue's words to plans, and back.
 
+use swath_cloud::progress;
+use swath_cloud::retry::Retryable;
+use swath_cloud::store::{Store, StoreError};
 use swath_core::message::{Body, PlanAreas};
 use swath_core::{Class, Classify, RunId};
 use swath_lambda::{Batch, BatchError, Change, Incoming, ObjectEvent, Refused, SqsBatchResponse};
@@ -15,12 +18,18 @@ const LOGGED: usize = 100;
 /// # Errors
 /// When a message has no id.
 pub async fn handle(batch: Batch, context: &Context) -> Result<SqsBatchResponse, BatchError> {
-    batch.each(take, |request| work(request, context)).await
+    let lake = &batch.lake().clone();
+    let work = |request| work(request, context, lake);
+    batch.each_counted(take, work).await
 }
+
+/// How often an upload without a job is handed back: its job may be on its way, as a default that is being deployed.
+const NO_JOB_RECEIVES: u32 = 3;
 
 enum Request {
     Plan(RunId, Box<PlanAreas>),
-    Objects(Vec<ObjectEvent>),
+    /// Uploads, and how often the queue has delivered them.
+    Objects(Vec<ObjectEvent>, u32),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -29,20 +38,32 @@ enum WorkError {
     Plan(#[from] PlanError),
     #[error("the upload was not taken")]
     Upload(#[from] UploadError),
+    #[error("what was planned cannot be written down")]
+    Keep(#[from] StoreError),
+    #[error("the upload was not taken: delivery {receives}, {NO_JOB_RECEIVES} are handed back")]
+    NoJobYet {
+        receives: u32,
+        #[source]
+        source: UploadError,
+    },
 }
+
+impl Retryable for WorkError {}
 
 impl Classify for WorkError {
     fn class(&self) -> Class {
         match self {
             Self::Plan(error) => error.class(),
             Self::Upload(error) => error.class(),
+            Self::Keep(error) => error.class(),
+            Self::NoJobYet { .. } => Class::Transient,
         }
     }
 }
 
-fn take(incoming: Incoming) -> Result<Request, Refused> {
+fn take(incoming: Incoming, receives: u32) -> Result<Request, Refused> {
     let message = match incoming {
-        Incoming::Objects(objects) => return Ok(Request::Objects(objects)),
+        Incoming::Objects(objects) => return Ok(Request::Objects(objects, receives)),
         other => other.message()?,
     };
     match message.body {
@@ -51,22 +72,27 @@ fn take(incoming: Incoming) -> Result<Request, Refused> {
     }
 }
 
-async fn work(request: Request, context: &Context) -> Result<(), WorkError> {
+async fn work(request: Request, context: &Context, lake: &Store) -> Result<(), WorkError> {
     match request {
         Request::Plan(run_id, areas) => {
-            tell(&run_id, &plan(&areas, &run_id, context).await?);
-            Ok(())
+            let planned = plan(&areas, &run_id, context).await?;
+            tell(&run_id, &planned, lake).await
         }
-        Request::Objects(objects) => {
+        Request::Objects(objects, receives) => {
             for object in objects {
-                one_object(object, context).await?;
+                one_object(object, receives, context, lake).await?;
             }
             Ok(())
         }
     }
 }
 
-async fn one_object(object: ObjectEvent, context: &Context) -> Result<(), WorkError> {
+async fn one_object(
+    object: ObjectEvent,
+    receives: u32,
+    context: &Context,
+    lake: &Store,
+) -> Result<(), WorkError> {
     let ObjectEvent {
         change,
         bucket,
@@ -78,7 +104,14 @@ async fn one_object(object: ObjectEvent, context: &Context) -> Result<(), WorkEr
         return Ok(());
     }
     let upload = Upload { bucket, key };
-    let Some(found) = read_upload(&upload, context).await? else {
+    let read = read_upload(&upload, context).await;
+    let read = read.map_err(|source| match source {
+        UploadError::NoJob { .. } if receives <= NO_JOB_RECEIVES => {
+            WorkError::NoJobYet { receives, source }
+        }
+        source => source.into(),
+    });
+    let Some(found) = read? else {
         warn!(
             object.key = upload.key,
             "the upload is gone or is a folder's marker"
@@ -86,15 +119,24 @@ async fn one_object(object: ObjectEvent, context: &Context) -> Result<(), WorkEr
         return Ok(());
     };
     let planned = plan_areas(&found.job, found.areas, &found.run_id, context).await?;
-    tell(&found.run_id, &planned);
-    Ok(())
+    tell(&found.run_id, &planned, lake).await
 }
 
-fn tell(run_id: &RunId, Planned { areas, rejected }: &Planned) {
+/// Logs what was planned, and writes it down for whoever asks how far the run has come.
+async fn tell(
+    run_id: &RunId,
+    Planned { areas, rejected }: &Planned,
+    lake: &Store,
+) -> Result<(), WorkError> {
     for row in rejected.iter().take(LOGGED) {
         warn!(run.id = %run_id, row.number = row.row_number, row.reason = row.reason, "row rejected");
     }
     info!(run.id = %run_id, run.areas = areas, run.rejected = rejected.len(), "planned");
+    let planned = progress::Planned {
+        areas: *areas,
+        rejected: rejected.len() as u64,
+    };
+    Ok(planned.keep(lake, run_id).await?)
 }
 
 #[cfg(test)]
@@ -191,6 +233,23 @@ mod tests {
         assert_eq!(ids, ["a", "b", "a", "b"]);
         assert_eq!(sent[0]["run_id"], sent[2]["run_id"]);
         assert_eq!(sent[0]["body"]["job"]["catalog"], "https://h/");
+    }
+
+    #[tokio::test]
+    async fn an_upload_without_a_job_is_handed_back_three_times_and_then_quarantined() {
+        let point = r#"{"type":"Point","coordinates":[1,2]}"#;
+        for (receives, expected) in [(1, (1, 0)), (2, (1, 0)), (3, (1, 0)), (4, (0, 1))] {
+            let mut world = World::new();
+            world.context.default_job = None;
+            world.upload("aois/two areas+ü.geojson", point).await;
+            let mut event: Value =
+                serde_json::from_str(event!("s3-upload.plans-two-areas")).unwrap();
+            event["Records"][0]["attributes"]["ApproximateReceiveCount"] =
+                json!(receives.to_string());
+            let (back, kept, sent) = world.outcome(&event.to_string()).await;
+            assert_eq!((back, kept.len()), expected, "delivery {receives}");
+            assert!(sent.is_empty());
+        }
     }
 
     #[tokio::test]

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use swath_cloud::clock::{Clock, SystemClock};
-use swath_cloud::http::{self, HttpError, Timeouts};
-use swath_cloud::queue::{self, Queue, QueueError};
-use swath_cloud::stac;
+use swath_cloud::fetch::FetchPolicy;
+use swath_cloud::http::{HttpError, Timeouts};
+use swath_cloud::queue::{self, ByHost, Queue, QueueError};
+use swath_cloud::retry::Policy;
+use swath_cloud::stac::{self, Manners, Reach};
 use swath_cloud::store::Store;
 
 use crate::Config;
@@ -45,14 +47,28 @@ impl Context {
     /// When no HTTP client can be built, or an address is none that we know.
     pub async fn from_config(config: &Config, lake: &Store) -> Result<Self, WiringError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let http = http::for_apis(Timeouts::default()).map_err(WiringError::Http)?;
+        let policy = FetchPolicy {
+            allow_http: config.allow_http,
+            allow_private_hosts: config.allow_private_hosts,
+            ..FetchPolicy::default()
+        };
+        let reach = Reach::within(policy, config.catalog_hosts.clone());
+        let http = reach.http(Timeouts::default());
+        let http = http.map_err(WiringError::Http)?;
         let write = queue::open(&config.write_queue, lake).await;
-        let download = queue::open(&config.download_queue, lake).await;
+        let download = async {
+            let rest = queue::open(&config.download_queue, lake).await?;
+            ByHost::open(&config.upstream_queues, rest, lake).await
+        };
+        let download = download.await.map_err(WiringError::DownloadQueue)?;
         Ok(Self {
-            api: stac::Client::new(http, Arc::clone(&clock)),
+            api: stac::Client::new(http, Arc::clone(&clock))
+                .with_reach(reach)
+                .with_policy(Policy::BRIEF)
+                .with_manners(Manners::BRIEF),
             clock,
             write: write.map_err(WiringError::WriteQueue)?,
-            download: download.map_err(WiringError::DownloadQueue)?,
+            download: Arc::new(download),
         })
     }
 }

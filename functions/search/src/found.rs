@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use swath_cloud::stac::Stopped;
+use swath_core::message::SearchArea;
+use swath_core::row::{AreaStatus, SearchEnd};
+use swath_core::{Classify, RunId, chain, redact_url};
+use time::OffsetDateTime;
 
 /// What was found in one area.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub struct AreaFound {
     pub pages: u64,
     /// Items that the search matches, by the API's own count; many APIs give none.
     pub matched: Option<u64>,
+    /// Requests that went out, tries and redirects included.
+    pub requests: u64,
     /// Features on all pages, those served twice included.
     pub returned: u64,
     /// Items sent on.
@@ -55,15 +61,45 @@ impl AreaFound {
         self.stopped.is_none() && self.matched.is_some_and(|matched| matched > distinct)
     }
 
-    /// Returns in one word how the search ended: `ok`, `empty`, or `partial` when items are known to be missing.
-    pub fn status(&self) -> &'static str {
+    /// Returns how the search ended: `ok`, `empty`, or `partial` when items are known to be missing.
+    pub fn status(&self) -> SearchEnd {
         let capped = !matches!(self.stopped, None | Some(Stopped::MaxItems));
         if capped || self.is_short() {
-            "partial"
+            SearchEnd::Partial
         } else if self.items == 0 {
-            "empty"
+            SearchEnd::Empty
         } else {
-            "ok"
+            SearchEnd::Ok
+        }
+    }
+
+    /// Makes the area's row of `swath.area_status`; `failure` is why the search did not come to its end.
+    pub fn row<E: Classify>(
+        &self,
+        run_id: &RunId,
+        request: &SearchArea,
+        failure: Option<&E>,
+        finished: OffsetDateTime,
+    ) -> AreaStatus {
+        AreaStatus {
+            run_id: run_id.clone(),
+            row_id: request.area.row_id.clone(),
+            row_number: request.area.row_number,
+            catalog: redact_url(&request.job.catalog),
+            status: failure.map_or(self.status(), |_| SearchEnd::Error),
+            pages: self.pages,
+            requests: self.requests,
+            matched: self.matched,
+            returned: self.returned,
+            items: self.items,
+            assets: self.assets,
+            rejected: self.rejected.len() as u64,
+            lightened: self.lightened,
+            elapsed_ms: u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
+            finished,
+            stopped: self.stopped.map(|why| why.to_string()),
+            error_class: failure.map(Classify::class),
+            error: failure.map(|error| chain(error)),
         }
     }
 }

@@ -1,7 +1,13 @@
 //! From a queue's words to searches, and back.
 
-use swath_core::RunId;
+use std::time::Duration;
+
+use swath_cloud::progress::Searched;
+use swath_cloud::retry::Retryable;
+use swath_cloud::store::{Store, StoreError};
 use swath_core::message::{Body, SearchArea};
+use swath_core::{Class, Classify, RunId};
+use swath_lambda::measure::Count;
 use swath_lambda::{Batch, BatchError, Incoming, Refused, SqsBatchResponse};
 use tracing::{info, warn};
 
@@ -15,8 +21,9 @@ const LOGGED: usize = 100;
 /// # Errors
 /// When a message has no id.
 pub async fn handle(batch: Batch, context: &Context) -> Result<SqsBatchResponse, BatchError> {
-    let work = |(run_id, area)| search_and_tell(run_id, area, context);
-    batch.each(take, work).await
+    let lake = &batch.lake().clone();
+    let work = |(run_id, area)| search_and_tell(run_id, area, context, lake);
+    batch.each_counted(|incoming, _| take(incoming), work).await
 }
 
 fn take(incoming: Incoming) -> Result<(RunId, Box<SearchArea>), Refused> {
@@ -31,20 +38,57 @@ async fn search_and_tell(
     run_id: RunId,
     area: Box<SearchArea>,
     context: &Context,
-) -> Result<(), SearchError> {
+    lake: &Store,
+) -> Result<(), WorkError> {
     let found = search(&run_id, &area, context).await?;
     for item in found.rejected.iter().take(LOGGED) {
         warn!(run.id = %run_id, item.id = item.id, item.reason = item.reason, page = item.page, "item rejected");
     }
+    Count::ItemsFound.add(found.items);
     tell(&run_id, &area, &found);
-    Ok(())
+    let searched = Searched {
+        row_id: area.area.row_id.clone(),
+        items: found.items,
+        assets: found.assets,
+        downloads: found.downloads,
+        status: found.status(),
+    };
+    let kept = searched.keep(lake, &run_id, area.area.row_number).await;
+    Ok(kept?)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WorkError {
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    #[error("what was found cannot be written down")]
+    Keep(#[from] StoreError),
+}
+
+impl Classify for WorkError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Search(error) => error.class(),
+            Self::Keep(error) => error.class(),
+        }
+    }
+}
+
+impl Retryable for WorkError {
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Search(error) => error.retry_after(),
+            Self::Keep(_) => None,
+        }
+    }
 }
 
 fn tell(run_id: &RunId, area: &SearchArea, found: &AreaFound) {
     info!(
         run.id = %run_id,
         row.id = area.area.row_id,
-        search.status = found.status(),
+        search.status = found.status().as_str(),
+        search.requests = found.requests,
         search.pages = found.pages,
         search.matched = found.matched,
         search.items = found.items,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use swath_cloud::queue::{LARGEST, QueueError};
 use swath_cloud::retry::Retryable;
-use swath_cloud::stac::{Page, StacError};
+use swath_cloud::stac::{Page, Search, StacError};
 use swath_core::message::{Body, DownloadAsset, Message, SearchArea, WriteItems, WriteRows};
-use swath_core::row::AssetRow;
+use swath_core::row::{AreaStatus, AssetRow};
 use swath_core::{Class, Classify, RunId, fits, redact_url};
 
 use crate::rows::Served;
@@ -62,7 +62,8 @@ impl Retryable for SearchError {
     }
 }
 
-/// Searches an area and sends, per page, its items and asset rows to be written and its wanted assets to be downloaded.
+/// Searches an area and sends, per page, its items and asset rows to be written and its wanted assets to be downloaded; in the
+/// end, how it ended.
 ///
 /// Sending twice does no harm: items and rows are told apart by their content, downloads by their place.
 ///
@@ -77,10 +78,32 @@ pub async fn search(
     let mut found = AreaFound::default();
     let ended = read_pages(run_id, request, context, &mut found).await;
     found.elapsed = context.clock.since(start);
-    match ended {
-        Ok(()) => Ok(found),
-        Err(failure) => Err(failure.told(&request.area.row_id, found)),
+    let row_id = &request.area.row_id;
+    let ended = ended.map_err(|failure| failure.told(row_id, found.clone()));
+    let status = found.row(run_id, request, ended.as_ref().err(), context.clock.now());
+    match (ended, tell(run_id, vec![status], context).await) {
+        (Ok(()), Ok(())) => Ok(found),
+        (Ok(()), Err(source)) => Err(Failure::Send(source).told(row_id, found)),
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(source)) => {
+            tracing::warn!(row.id = row_id, error = %swath_core::chain(&source), "how the search ended cannot be sent on");
+            Err(error)
+        }
     }
+}
+
+/// Sends on how searches ended.
+pub(crate) async fn tell(
+    run_id: &RunId,
+    ended: Vec<AreaStatus>,
+    context: &Context,
+) -> Result<(), QueueError> {
+    let rows = parts(ended, json_bytes);
+    let messages = rows.into_iter().map(|rows| Message {
+        run_id: run_id.clone(),
+        body: Body::WriteRows(WriteRows::AreaStatus(rows)),
+    });
+    context.write.send(messages.collect()).await
 }
 
 pub(crate) enum Failure {
@@ -119,18 +142,27 @@ async fn read_pages(
         .await
         .map_err(Failure::Api)?;
     found.area_cut = pages.is_cut();
+    let ended = take_pages(run_id, request, context, (&mut pages, &mut *found)).await;
+    found.stopped = pages.stopped();
+    found.lightened = pages.lightened();
+    found.requests = pages.requests();
+    ended
+}
+
+async fn take_pages(
+    run_id: &RunId,
+    request: &SearchArea,
+    context: &Context,
+    (pages, found): (&mut Search, &mut AreaFound),
+) -> Result<(), Failure> {
     while let Some(page) = pages.next_page().await.map_err(Failure::Api)? {
         found.pages = page.number;
         found.matched = found.matched.or(page.matched);
         found.returned += page.served;
         let taken = Taken::from_page(run_id, request, &page, found);
-        taken
-            .send(run_id, request, context)
-            .await
-            .map_err(Failure::Send)?;
+        let sent = taken.send(run_id, request, context).await;
+        sent.map_err(Failure::Send)?;
     }
-    found.stopped = pages.stopped();
-    found.lightened = pages.lightened();
     Ok(())
 }
 
@@ -235,7 +267,7 @@ pub(crate) fn id_of(feature: &RawValue) -> Option<String> {
     }
 }
 
-fn json_bytes(row: &AssetRow) -> usize {
+fn json_bytes<T: serde::Serialize>(row: &T) -> usize {
     serde_json::to_vec(row).map_or(MESSAGE_BYTES, |json| json.len())
 }
 

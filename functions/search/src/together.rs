@@ -1,17 +1,20 @@
 //! Searches many areas together: a few boxes are asked for, and items are matched to areas here.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use swath_cloud::queue::QueueError;
+use swath_cloud::stac::Search;
 use swath_core::aoi::Area;
 use swath_core::message::SearchArea;
 use swath_core::together::{Cell, Cover};
 use swath_core::{Job, RunId};
 
 use crate::rows::Served;
-use crate::search::{Failure, Taken, count_missing, id_of};
+use crate::search::{Failure, Taken, count_missing, id_of, tell};
 use crate::{AreaFound, Context, RejectedItem, SearchError};
 
 /// Areas that are asked for together.
@@ -72,11 +75,35 @@ impl Together {
         context: &Context,
         found: &mut [AreaFound],
     ) -> Result<(), SearchError> {
-        let mut pages_read = AreaFound::default();
+        let begin = context.clock.now();
+        let mut read = AreaFound::default();
         let ended = self
-            .read(run_id, cell, context, (&mut *found, &mut pages_read))
+            .read(run_id, cell, context, (&mut *found, &mut read))
             .await;
-        ended.map_err(|failure| failure.told(&cell.area.row_id, pages_read))
+        read.elapsed = context.clock.since(begin);
+        share(cell, &read, found);
+        ended.map_err(|failure| failure.told(&cell.area.row_id, read))
+    }
+
+    /// Sends on how the searches of these areas ended; `failures` are those of their boxes, by the areas' places.
+    ///
+    /// # Errors
+    /// When the queue fails.
+    pub async fn tell(
+        &self,
+        run_id: &RunId,
+        found: &[AreaFound],
+        failures: &BTreeMap<usize, Arc<SearchError>>,
+        context: &Context,
+    ) -> Result<(), QueueError> {
+        let finished = context.clock.now();
+        let together = self.requests.iter().zip(found).enumerate();
+        let together = together.filter(|(place, _)| !self.cover.alone.contains(place));
+        let ended = together.map(|(place, (request, found))| {
+            let failure = failures.get(&place).map(AsRef::as_ref);
+            found.row(run_id, request, failure, finished)
+        });
+        tell(run_id, ended.collect(), context).await
     }
 
     async fn read(
@@ -89,40 +116,41 @@ impl Together {
         let Some(job) = self.requests.first().map(|request| request.job.clone()) else {
             return Ok(());
         };
-        let mut pages = context
-            .api
-            .search(&job, &cell.area)
-            .await
-            .map_err(Failure::Api)?;
+        let search = context.api.search(&job, &cell.area).await;
+        let mut pages = search.map_err(Failure::Api)?;
+        let ended = self
+            .take_pages(run_id, cell, context, (&mut pages, found, &mut *read))
+            .await;
+        read.stopped = pages.stopped();
+        read.lightened = pages.lightened();
+        read.requests = pages.requests();
+        ended
+    }
+
+    async fn take_pages(
+        &mut self,
+        run_id: &RunId,
+        cell: &Cell,
+        context: &Context,
+        (pages, found, read): (&mut Search, &mut [AreaFound], &mut AreaFound),
+    ) -> Result<(), Failure> {
         while let Some(page) = pages.next_page().await.map_err(Failure::Api)? {
             read.pages = page.number;
             let mut taken = Taken::default();
             for (place, feature) in page.features.iter().enumerate() {
                 match Served::parse(feature.get(), &page.url) {
                     Ok(served) => self.take(run_id, cell, (feature, &served), (&mut taken, found)),
-                    Err(reason) => {
-                        let (page, id) = (page.number, id_of(feature));
-                        read.rejected.push(RejectedItem {
-                            page,
-                            place,
-                            id,
-                            reason,
-                        });
-                    }
+                    Err(reason) => read.rejected.push(RejectedItem {
+                        page: page.number,
+                        place,
+                        id: id_of(feature),
+                        reason,
+                    }),
                 }
             }
             if let Some(request) = self.requests.first() {
-                taken
-                    .send(run_id, request, context)
-                    .await
-                    .map_err(Failure::Send)?;
-            }
-        }
-        for place in &cell.members {
-            if let Some(area) = found.get_mut(*place) {
-                area.pages += read.pages;
-                area.stopped = area.stopped.or(pages.stopped());
-                area.lightened += pages.lightened();
+                let sent = taken.send(run_id, request, context).await;
+                sent.map_err(Failure::Send)?;
             }
         }
         Ok(())
@@ -160,6 +188,23 @@ impl Together {
             area.items += 1;
             area.returned += 1;
             area.assets += (taken.rows.len() - before) as u64;
+        }
+    }
+}
+
+/// Adds what was read of a box to its areas. Requests and what is no item are the first one's, so that sums are right.
+fn share(cell: &Cell, read: &AreaFound, found: &mut [AreaFound]) {
+    for (at, place) in cell.members.iter().enumerate() {
+        let Some(area) = found.get_mut(*place) else {
+            continue;
+        };
+        area.pages += read.pages;
+        area.stopped = area.stopped.or(read.stopped);
+        area.lightened += read.lightened;
+        area.elapsed += read.elapsed;
+        if at == 0 {
+            area.requests += read.requests;
+            area.rejected.extend(read.rejected.iter().cloned());
         }
     }
 }

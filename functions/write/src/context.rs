@@ -6,6 +6,7 @@ use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::queue::{self, Queue, QueueError};
 use swath_cloud::store::{Store, StoreError};
 use swath_core::grid::{Grid, GridError, GridOptions};
+use swath_table::{Rules, RulesError};
 
 use crate::Config;
 
@@ -20,6 +21,10 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Files items under cells: the grid that the table was made with. It keeps cells it has met, hence the lock.
     pub grid: Arc<Mutex<Box<dyn Grid>>>,
+    /// Takes the merges of bulk runs whose last part is written here; without it others look whether a run is complete.
+    pub merges: Option<Arc<dyn Queue>>,
+    /// What is asked of items; nothing, unless [`Context::with_rules`] said more.
+    pub rules: Arc<Rules>,
 }
 
 /// Why the ports could not be wired.
@@ -29,12 +34,18 @@ pub enum WiringError {
     /// The queue of written files cannot be opened.
     #[error("the queue of written files cannot be opened")]
     CommitQueue(#[source] QueueError),
+    /// The queue of merges cannot be opened.
+    #[error("the queue of merges cannot be opened")]
+    Merges(#[source] QueueError),
     /// The file of the grid's regions cannot be read.
     #[error("the file of the grid's regions cannot be read")]
     Regions(#[source] StoreError),
     /// The grid cannot be made.
     #[error("the grid cannot be made")]
     Grid(#[source] GridError),
+    /// Items cannot be held against the rules that were asked for.
+    #[error("items cannot be validated as asked")]
+    Rules(#[from] RulesError),
 }
 
 impl Context {
@@ -56,7 +67,14 @@ impl Context {
         let commit = queue::open(&config.commit_queue, lake).await;
         let commit = commit.map_err(WiringError::CommitQueue)?;
         let clock = Arc::new(SystemClock);
-        Ok(Self::new(lake.clone(), commit, clock, grid))
+        let schemas = config.schemas.as_deref();
+        let rules = Rules::new(config.validation, &config.repairs.0, schemas)?;
+        let mut context = Self::new(lake.clone(), commit, clock, grid).with_rules(rules);
+        if let Some(uri) = &config.write_queue {
+            let merges = queue::open(uri, lake).await;
+            context.merges = Some(merges.map_err(WiringError::Merges)?);
+        }
+        Ok(context)
     }
 
     /// Joins the ports.
@@ -71,6 +89,15 @@ impl Context {
             commit,
             clock,
             grid: Arc::new(Mutex::new(grid)),
+            merges: None,
+            rules: Arc::default(),
         }
+    }
+
+    /// Asks more of items.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = Arc::new(rules);
+        self
     }
 }

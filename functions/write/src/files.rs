@@ -9,7 +9,7 @@ use swath_core::grid::{CellKey, Grid};
 use swath_core::message::{Partition, WrittenFile};
 use swath_table::items::encode_partition;
 use swath_table::layout::data_path;
-use swath_table::rows::{encode_asset_files, encode_asset_rows};
+use swath_table::rows::{encode_area_status, encode_asset_files, encode_asset_rows};
 use swath_table::{Effort, EncodedFile, TableError};
 
 use crate::gather::{Brought, Gathered, Item};
@@ -56,6 +56,11 @@ pub(crate) fn plan(gathered: &mut Gathered<'_>, grid: &mut dyn Grid) -> Vec<Plan
         let (rows, messages) = apart(&gathered.asset_files);
         let encoded = encode_asset_files(&rows, Effort::Ingest);
         files.push(planned(TableName::AssetFiles, None, messages, encoded));
+    }
+    if !gathered.area_status.is_empty() {
+        let (rows, messages) = apart(&gathered.area_status);
+        let encoded = encode_area_status(&rows, Effort::Ingest);
+        files.push(planned(TableName::AreaStatus, None, messages, encoded));
     }
     files
 }

@@ -9,9 +9,10 @@ use serde_json::value::RawValue;
 use swath_core::chain;
 use swath_core::grid::{CellKey, Grid};
 use swath_core::message::{Body, Message, WriteItems, WriteRows};
-use swath_core::row::{AssetFile, AssetRow};
+use swath_core::row::{AreaStatus, AssetFile, AssetRow};
 use swath_table::geometry::Geometry;
 use swath_table::items::{ItemRow, Placed};
+use swath_table::{Admitted, Refusal, Rules};
 
 /// Everything that a batch brings.
 #[derive(Debug, Default)]
@@ -19,7 +20,10 @@ pub(crate) struct Gathered<'a> {
     pub(crate) items: Vec<Item<'a>>,
     pub(crate) asset_rows: Vec<Brought<&'a AssetRow>>,
     pub(crate) asset_files: Vec<Brought<&'a AssetFile>>,
+    pub(crate) area_status: Vec<Brought<&'a AreaStatus>>,
     pub(crate) refused: Vec<Refused<'a>>,
+    /// Items as they came, of which a mended text was taken.
+    pub(crate) mended: Vec<Refused<'a>>,
     /// Per message.
     pub(crate) counts: Vec<Counts>,
 }
@@ -54,13 +58,14 @@ pub(crate) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    fn refused(self, reason: String) -> Refused<'a> {
+    fn refused(self, code: &'static str, reason: String) -> Refused<'a> {
         Refused {
             messages: self.messages,
             item: self.text,
             source: self.source,
             collection: self.row.collection().map(str::to_owned),
             item_id: Some(self.row.id().to_owned()),
+            code,
             reason,
         }
     }
@@ -73,7 +78,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Text that is no item.
+/// Text that is no item, or not as it came.
 #[derive(Debug)]
 pub(crate) struct Refused<'a> {
     /// The messages that brought it.
@@ -82,6 +87,8 @@ pub(crate) struct Refused<'a> {
     pub(crate) source: &'a str,
     pub(crate) collection: Option<String>,
     pub(crate) item_id: Option<String>,
+    /// A short stable code.
+    pub(crate) code: &'static str,
     pub(crate) reason: String,
 }
 
@@ -94,11 +101,12 @@ struct Known<'a> {
     items: HashMap<ItemKey, usize>,
     asset_rows: HashMap<RowKey<'a>, usize>,
     asset_files: HashMap<(RowKey<'a>, time::OffsetDateTime), usize>,
+    area_status: HashMap<(RowKey<'a>, time::OffsetDateTime), usize>,
 }
 
 /// Collects what the messages bring. Of an item that comes in several versions the newest is taken; messages that are
 /// not for `write` bring nothing.
-pub(crate) fn gather(batch: &[Message]) -> Gathered<'_> {
+pub(crate) fn gather<'a>(batch: &'a [Message], rules: &Rules) -> Gathered<'a> {
     let mut gathered = Gathered {
         counts: vec![Counts::default(); batch.len()],
         ..Gathered::default()
@@ -106,31 +114,11 @@ pub(crate) fn gather(batch: &[Message]) -> Gathered<'_> {
     let mut known = Known::default();
     for (index, message) in batch.iter().enumerate() {
         match &message.body {
-            Body::WriteItems(items) => gathered.add_items(index, items, &mut known),
-            Body::WriteRows(WriteRows::AssetRows(rows)) => {
-                for row in rows {
-                    let key = asset_row_key(row);
-                    let is_new = add(
-                        &mut gathered.asset_rows,
-                        known.asset_rows.entry(key),
-                        row,
-                        index,
-                    );
-                    gathered.count(index, |counts| counts.row(is_new));
-                }
+            Body::WriteItems(items) => gathered.add_items(index, items, rules, &mut known),
+            Body::StageItems(staged) => {
+                gathered.add_items(index, &staged.items, rules, &mut known);
             }
-            Body::WriteRows(WriteRows::AssetFiles(rows)) => {
-                for row in rows {
-                    let key = (asset_file_key(row), row.last_update);
-                    let is_new = add(
-                        &mut gathered.asset_files,
-                        known.asset_files.entry(key),
-                        row,
-                        index,
-                    );
-                    gathered.count(index, |counts| counts.row(is_new));
-                }
-            }
+            Body::WriteRows(rows) => gathered.add_rows(index, rows, &mut known),
             _ => {}
         }
     }
@@ -155,6 +143,12 @@ fn asset_file_key(row: &AssetFile) -> RowKey<'_> {
         Some(&row.item_id),
         Some(&row.asset_name),
     ]
+}
+
+fn area_status_key(row: &AreaStatus) -> RowKey<'_> {
+    let names = [row.run_id.as_str(), &row.catalog, &row.row_id];
+    let [run_id, catalog, row_id] = names.map(Some);
+    [run_id, catalog, row_id, None, None]
 }
 
 /// Adds a thing, or only the message when another one brought the thing already; returns whether it was new.
@@ -201,7 +195,8 @@ impl<'a> Gathered<'a> {
                 }
                 Err(error) => {
                     self.count(item.owner, |counts| counts.items -= 1);
-                    self.refused.push(item.refused(chain(&error)));
+                    self.refused
+                        .push(item.refused("too_many_cells", chain(&error)));
                 }
             }
         }
@@ -214,33 +209,73 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    fn add_items(&mut self, message: usize, items: &'a WriteItems, known: &mut Known<'_>) {
-        for text in &items.items {
-            match ItemRow::parse(text.get()) {
-                Ok(row) => {
-                    let clashes = row.clashes;
-                    self.count(message, |counts| counts.clashes += clashes);
-                    let item = Item {
-                        row,
-                        text,
-                        source: &items.source,
-                        messages: BTreeSet::from([message]),
-                        owner: message,
-                    };
-                    self.add_item(item, known);
-                }
-                Err(error) => {
-                    let (collection, item_id) = names(text.get());
-                    self.refused.push(Refused {
-                        messages: BTreeSet::from([message]),
-                        item: text,
-                        source: &items.source,
-                        collection,
-                        item_id,
-                        reason: chain(&error),
-                    });
+    fn add_rows(&mut self, message: usize, rows: &'a WriteRows, known: &mut Known<'a>) {
+        match rows {
+            WriteRows::AssetRows(rows) => {
+                for row in rows {
+                    let entry = known.asset_rows.entry(asset_row_key(row));
+                    let is_new = add(&mut self.asset_rows, entry, row, message);
+                    self.count(message, |counts| counts.row(is_new));
                 }
             }
+            WriteRows::AssetFiles(rows) => {
+                for row in rows {
+                    let key = (asset_file_key(row), row.last_update);
+                    let entry = known.asset_files.entry(key);
+                    let is_new = add(&mut self.asset_files, entry, row, message);
+                    self.count(message, |counts| counts.row(is_new));
+                }
+            }
+            WriteRows::AreaStatus(rows) => {
+                for row in rows {
+                    let key = (area_status_key(row), row.finished);
+                    let entry = known.area_status.entry(key);
+                    let is_new = add(&mut self.area_status, entry, row, message);
+                    self.count(message, |counts| counts.row(is_new));
+                }
+            }
+        }
+    }
+
+    fn add_items(
+        &mut self,
+        message: usize,
+        items: &'a WriteItems,
+        rules: &Rules,
+        known: &mut Known<'a>,
+    ) {
+        for text in &items.items {
+            let named = |(collection, item_id), code, reason| Refused {
+                messages: BTreeSet::from([message]),
+                item: text,
+                source: &items.source,
+                collection,
+                item_id,
+                code,
+                reason,
+            };
+            let Admitted { row, repaired } = match rules.admit(text.get()) {
+                Ok(admitted) => admitted,
+                Err(Refusal { code, reason }) => {
+                    self.refused.push(named(names(text.get()), code, reason));
+                    continue;
+                }
+            };
+            if let Some(repaired) = repaired {
+                let repairs: Vec<_> = repaired.repairs.iter().map(|r| r.as_str()).collect();
+                let mended = named(names(text.get()), "repaired", repairs.join(", "));
+                self.mended.push(mended);
+            }
+            let clashes = row.clashes;
+            self.count(message, |counts| counts.clashes += clashes);
+            let item = Item {
+                row,
+                text,
+                source: &items.source,
+                messages: BTreeSet::from([message]),
+                owner: message,
+            };
+            self.add_item(item, known);
         }
     }
 

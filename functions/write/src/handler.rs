@@ -17,7 +17,11 @@ pub async fn handle(batch: Batch, context: &Context) -> Result<SqsBatchResponse,
 fn take(incoming: Incoming) -> Result<Message, Refused> {
     let message = incoming.message()?;
     match &message.body {
-        Body::WriteItems(_) | Body::WriteRows(_) => Ok(message),
+        Body::WriteItems(_)
+        | Body::WriteRows(_)
+        | Body::StageItems(_)
+        | Body::MergeFiles(_)
+        | Body::ReplaceFiles(_) => Ok(message),
         other => Err(Refused::kind(other.kind())),
     }
 }

@@ -5,8 +5,10 @@ mod context;
 mod files;
 mod gather;
 mod handler;
+mod merge;
 mod put;
 mod quarantine;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -14,5 +16,6 @@ mod write;
 pub use config::Config;
 pub use context::{Context, WiringError};
 pub use handler::handle;
+pub use merge::MergeError;
 pub use quarantine::Rejected;
 pub use write::{WriteError, Written, write};

@@ -5,16 +5,20 @@ use std::sync::{Arc, PoisonError};
 
 use futures::{StreamExt as _, stream};
 use swath_cloud::queue::QueueError;
+use swath_cloud::runs::{LedgerError, SettleError};
 use swath_cloud::store::StoreError;
 use swath_core::message::{Body, FilesWritten, Message, WrittenFile};
+use swath_core::names;
 use swath_core::{Class, Classify, TableName};
 use swath_table::TableError;
 use tracing::info;
 
 use crate::files::{Planned, plan};
 use crate::gather::{Counts, gather};
+use crate::merge::{self, MergeError};
 use crate::put::put_new;
-use crate::quarantine::quarantine;
+use crate::quarantine::{keep_originals, quarantine};
+use crate::stage;
 use crate::{Context, Rejected};
 
 /// Files that are on their way to the store at a time.
@@ -76,6 +80,21 @@ pub enum WriteError {
         #[source]
         source: Arc<QueueError>,
     },
+    /// The files of a bulk run lie in the lake, but its books do not know.
+    #[error("the run's books do not know of its files")]
+    Note(#[source] Arc<LedgerError>),
+    /// Whether a bulk run is complete is not known.
+    #[error(transparent)]
+    Settle(Arc<SettleError>),
+    /// Files that were to be merged cannot be read.
+    #[error("{path} cannot be merged")]
+    Merge {
+        /// The file, or the first of several.
+        path: String,
+        /// Why.
+        #[source]
+        source: Arc<MergeError>,
+    },
 }
 
 impl Classify for WriteError {
@@ -89,6 +108,9 @@ impl Classify for WriteError {
                 class => class,
             },
             Self::Tell { source, .. } => source.class(),
+            Self::Note(source) => source.class(),
+            Self::Settle(source) => source.class(),
+            Self::Merge { source, .. } => source.class(),
         }
     }
 }
@@ -100,7 +122,7 @@ impl Classify for WriteError {
 /// no harm: files are named by their content, and `commit` knows rows by their keys.
 pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, WriteError>> {
     let begin = context.clock.now();
-    let mut gathered = gather(batch);
+    let mut gathered = gather(batch, &context.rules);
     let files = {
         // A panic elsewhere leaves a grid with at worst a cell less in its memory.
         let mut grid = context.grid.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,16 +134,22 @@ pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, 
         .map(|(message, counts)| begin_result(message, *counts))
         .collect();
     quarantine(&gathered.refused, context, &mut results).await;
+    keep_originals(&gathered.mended, context, &mut results).await;
     let written = put_all(files, context, &mut results).await;
-    let count: usize = written.values().map(|table| table.files.len()).sum();
-    for (table, told) in written {
+    let count: usize = written.values().map(Vec::len).sum();
+    stage::note(&written, batch, context, &mut results).await;
+    merge::merge_all(batch, context, &mut results).await;
+    for (table, files) in written {
+        let told = stage::untold(files, batch);
         tell(table, told, batch, context, &mut results).await;
     }
+    stage::settle(batch, context, &mut results).await;
     info!(
         batch.messages = batch.len(),
         batch.files = count,
         batch.items = gathered.items.len(),
         batch.rejected = gathered.refused.len(),
+        batch.mended = gathered.mended.len(),
         elapsed_ms = u64::try_from((context.clock.now() - begin).whole_milliseconds()).unwrap_or(0),
         "written"
     );
@@ -130,7 +158,9 @@ pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, 
 
 fn begin_result(message: &Message, counts: Counts) -> Result<Written, WriteError> {
     match &message.body {
-        Body::WriteItems(_) | Body::WriteRows(_) => Ok(Written {
+        // Merges and replacements bring nothing of their own.
+        Body::MergeFiles(_) | Body::ReplaceFiles(_) => Ok(Written::default()),
+        Body::WriteItems(_) | Body::StageItems(_) | Body::WriteRows(_) => Ok(Written {
             items: counts.items,
             rows: counts.rows,
             duplicates: counts.duplicates,
@@ -157,16 +187,19 @@ pub(crate) fn fail(
 
 /// Files of one table that lie in the lake.
 #[derive(Debug, Default)]
-struct Told {
-    files: Vec<WrittenFile>,
-    messages: BTreeSet<usize>,
+pub(crate) struct Told {
+    pub(crate) files: Vec<WrittenFile>,
+    pub(crate) messages: BTreeSet<usize>,
 }
+
+/// Files that lie in the lake, each with the messages that brought something of it.
+pub(crate) type Files = Vec<(WrittenFile, BTreeSet<usize>)>;
 
 async fn put_all(
     files: Vec<Planned>,
     context: &Context,
     results: &mut [Result<Written, WriteError>],
-) -> BTreeMap<TableName, Told> {
+) -> BTreeMap<TableName, Files> {
     let puts = files.into_iter().map(|planned| async move {
         let outcome = match planned.file {
             Ok((file, bytes)) => put_new(&file.path, bytes, "data file", context)
@@ -179,22 +212,18 @@ async fn put_all(
         };
         (planned.table, planned.messages, outcome)
     });
-    let mut written: BTreeMap<TableName, Told> = BTreeMap::new();
+    let mut written: BTreeMap<TableName, Files> = BTreeMap::new();
     let mut puts = stream::iter(puts).buffered(PUTS);
     while let Some((table, messages, outcome)) = puts.next().await {
         match outcome {
-            Ok(file) => {
-                let told = written.entry(table).or_default();
-                told.files.push(file);
-                told.messages.extend(messages);
-            }
+            Ok(file) => written.entry(table).or_default().push((file, messages)),
             Err(error) => fail(results, &messages, &error),
         }
     }
     written
 }
 
-async fn tell(
+pub(crate) async fn tell(
     table: TableName,
     told: Told,
     batch: &[Message],
@@ -202,12 +231,18 @@ async fn tell(
     results: &mut [Result<Written, WriteError>],
 ) {
     let Told { files, messages } = told;
+    if files.is_empty() {
+        return;
+    }
     // A batch may hold messages of several runs; the name is for the log, rows carry their own.
     let first = messages.first().and_then(|index| batch.get(*index));
     let Some(run_id) = first.map(|message| message.run_id.clone()) else {
         return;
     };
     let count = files.len();
+    let told = messages.iter().filter_map(|index| batch.get(*index));
+    let runs = names(told.map(|message| &message.run_id));
+    info!(%table, run.id = %run_id, runs, files = count, "telling commit");
     let body = Body::FilesWritten(FilesWritten { table, files });
     if let Err(source) = context.commit.send(vec![Message { run_id, body }]).await {
         let error = WriteError::Tell {

@@ -8,9 +8,12 @@ use url::Url;
 
 use crate::aws::AwsCommand;
 use crate::decode::DecodeArgs;
+use crate::diff::DiffArgs;
 use crate::download::DownloadArgs;
 use crate::encode::command::EncodeArgs;
 use crate::exit;
+use crate::ingest::{IngestArgs, QuarantineCommand, RunsArgs};
+use crate::itemize::ItemizeArgs;
 use crate::lake::LakeCommand;
 use crate::repair::RepairArgs;
 use crate::search::SearchArgs;
@@ -33,6 +36,15 @@ pub(crate) enum Command {
     /// Search areas, and write what matches straight to one file: items or rows of assets.
     #[command(after_help = exit::HELP)]
     Search(Box<SearchArgs>),
+    /// Take in an archive of items: an S3 Inventory, a folder or prefix, files of items, a catalog, an API.
+    #[command(after_help = exit::HELP)]
+    Ingest(Box<IngestArgs>),
+    /// Say how far the runs of `ingest` are, by their receipts.
+    #[command(after_help = exit::HELP)]
+    Runs(RunsArgs),
+    /// What was rejected: list it, explain it, take it in again.
+    #[command(subcommand, after_help = exit::HELP)]
+    Quarantine(QuarantineCommand),
     /// Download the assets that rows name, each proven whole.
     #[command(after_help = exit::HELP)]
     Download(Box<DownloadArgs>),
@@ -51,6 +63,12 @@ pub(crate) enum Command {
     /// Take items out of GeoParquet again, as they went in.
     #[command(after_help = exit::HELP)]
     Decode(DecodeArgs),
+    /// Make items of rasters, from their headers alone: one GeoTIFF, one item.
+    #[command(after_help = exit::HELP)]
+    Itemize(Box<ItemizeArgs>),
+    /// Say what is new, changed and deleted between two lists of objects: one JSON object a line. Exit code 5: nothing.
+    #[command(after_help = exit::HELP)]
+    Diff(DiffArgs),
     /// Say whether files are whole.
     #[command(after_help = exit::HELP)]
     Validate(ValidateArgs),
@@ -65,9 +83,13 @@ pub(crate) enum Command {
 /// The arguments of `swath run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Areas of interest: a GeoJSON FeatureCollection, Feature or geometry; `-` reads standard input.
+    /// Areas of interest, one search each: GeoJSON, GeoJSON text sequence, NDJSON, CSV, Parquet; a file, a folder, an s3://
+    /// address, or `-` for standard input.
     #[arg(long, value_name = "FILE")]
-    pub(crate) aois: PathBuf,
+    pub(crate) aois: String,
+    /// The column of a CSV or Parquet file that holds the geometry: GeoJSON, WKT, WKB or H3 cells.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) geojson_col: Option<String>,
     /// The STAC API's landing page.
     #[arg(long, value_name = "URL")]
     pub(crate) catalog: Url,
@@ -77,7 +99,8 @@ pub(crate) struct RunArgs {
     /// An instant or interval: `2024`, `2024-06`, `2024-06-01/2024-08-31`, `2024-06-01T00:00:00Z/..`.
     #[arg(long, value_name = "RANGE")]
     pub(crate) datetime: Option<String>,
-    /// Asset keys to download, separated by commas; all of them when left out.
+    /// Assets to download, separated by commas: keys, patterns (`B0*`), `role:data`, `type:image/tiff*`; all of them when left
+    /// out.
     #[arg(long, value_name = "K1,K2", value_delimiter = ',')]
     pub(crate) assets: Vec<String>,
     /// Where everything goes: `assets/`, `earthcatalog.db` and `warehouse/` are made in it.

@@ -10,7 +10,8 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::run::CommandError;
 use crate::{
-    aws, decode, demo, download, encode, lake, repair, run, search, serve_items, validate,
+    aws, decode, demo, diff, download, encode, ingest, itemize, lake, repair, run, search,
+    serve_items, validate,
 };
 
 /// Runs the command that the arguments name.
@@ -42,12 +43,17 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Run(arguments) => run::command(arguments).await,
         Command::Search(arguments) => search::command(*arguments).await,
+        Command::Ingest(arguments) => ingest::command(*arguments).await,
+        Command::Runs(arguments) => ingest::runs_command(arguments).await,
+        Command::Quarantine(command) => ingest::quarantine(command).await,
         Command::Download(arguments) => download::command(*arguments).await,
         Command::Repair(arguments) => repair::command(*arguments).await,
         Command::Demo(arguments) => demo::demo(arguments).await,
         Command::ServeItems(arguments) => serve_items::serve_items(arguments).await,
         Command::Encode(arguments) => encode::command::command(arguments),
         Command::Decode(arguments) => decode::command(&arguments),
+        Command::Itemize(arguments) => itemize::command(*arguments).await,
+        Command::Diff(arguments) => diff::command(arguments).await,
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Lake(command) => lake::command(command).await,
         Command::Aws(command) => aws::command(command).await.map_err(CommandError::Aws),

@@ -1,13 +1,17 @@
 //! The whole of swath on one machine, as one binary.
 
+pub mod areas;
 mod aws;
 mod cli;
 mod command;
 mod decode;
 mod demo;
+mod diff;
 pub mod download;
 mod encode;
 pub mod exit;
+pub mod ingest;
+mod itemize;
 mod lake;
 pub mod repair;
 pub mod run;

@@ -210,3 +210,63 @@ fn a_run_that_is_repeated_does_nothing_twice() {
     );
     assert_eq!(second["snapshot"], first["snapshot"]);
 }
+
+#[test]
+fn two_lists_of_objects_are_compared_key_by_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |name: &str, lines: &[&str]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let old = list(
+        "old.ndjson",
+        &[
+            r#"{"key":"b","etag":"1"}"#,
+            r#"{"key":"a","etag":"1"}"#,
+            r#"{"key":"d","etag":"1"}"#,
+        ],
+    );
+    let new = list(
+        "new.ndjson",
+        &[
+            r#"{"key":"d","etag":"1"}"#,
+            r#"{"key":"c","etag":"1"}"#,
+            r#"{"key":"b","etag":"2"}"#,
+        ],
+    );
+    let told = swath(&["diff", &old, &new]);
+    assert_eq!(told.status.code(), Some(0));
+    let told = String::from_utf8(told.stdout).unwrap();
+    let changes: Vec<(String, String)> = told
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| {
+            (
+                line["change"].as_str().unwrap().to_owned(),
+                line["key"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    let expected = [("deleted", "a"), ("changed", "b"), ("new", "c")];
+    assert_eq!(
+        changes,
+        expected.map(|(change, key)| (change.to_owned(), key.to_owned()))
+    );
+    assert_eq!(swath(&["diff", &old, &old]).status.code(), Some(5));
+    let broken = list("broken.ndjson", &[r#"{"key":"a"}"#, r#"{"name":"b"}"#]);
+    let refused = swath(&["diff", &old, &broken]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(
+        String::from_utf8(refused.stderr)
+            .unwrap()
+            .contains("line 2")
+    );
+    let missing = folder.path().join("none");
+    assert_eq!(
+        swath(&["diff", &old, missing.to_str().unwrap()])
+            .status
+            .code(),
+        Some(3)
+    );
+}

@@ -169,10 +169,12 @@ pub fn for_downloads_builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
 /// # Errors
 /// When the TLS roots cannot be set up.
 pub fn for_apis(timeouts: Timeouts) -> Result<reqwest::Client, HttpError> {
-    builder(timeouts)
-        .gzip(true)
-        .build()
-        .map_err(HttpError::Build)
+    for_apis_builder(timeouts).build().map_err(HttpError::Build)
+}
+
+/// Returns the builder behind [`for_apis`], for a caller that guards name resolution too.
+pub fn for_apis_builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
+    builder(timeouts).gzip(true)
 }
 
 /// Reads an answer's decoded body, `limit` bytes at most.

@@ -55,6 +55,15 @@ impl Policy {
         budget: Duration::ZERO,
     };
 
+    /// What a function that is paid by the time waits itself: a few seconds. A longer wait is its queue's.
+    pub const BRIEF: Self = Self {
+        attempts: 4,
+        base: Duration::from_millis(500),
+        cap: Duration::from_secs(5),
+        longest: Duration::from_secs(5),
+        budget: Duration::from_secs(15),
+    };
+
     /// Runs `call` (which gets the attempt's number, from 1) until it succeeds or trying again is of no use.
     ///
     /// # Errors

@@ -133,6 +133,28 @@ impl Areas {
         Ok(found)
     }
 
+    /// Returns [`digest_hex`](crate::digest_hex) of what is searched, 64 digits: every area's id, geometry and columns.
+    pub fn digest_hex(&self) -> String {
+        let columns: Vec<Vec<u8>> = self
+            .areas
+            .iter()
+            .map(|area| serde_json::to_vec(&area.columns).unwrap_or_default())
+            .collect();
+        let parts: Vec<&[u8]> = self
+            .areas
+            .iter()
+            .zip(&columns)
+            .flat_map(|(area, columns)| {
+                [
+                    area.row_id.as_bytes(),
+                    area.geometry.get().as_bytes(),
+                    columns,
+                ]
+            })
+            .collect();
+        digest_hex(&parts, 32)
+    }
+
     /// Takes one GeoJSON Feature, or rejects it with its number.
     pub fn take_feature(&mut self, row_number: u64, text: &str) {
         match serde_json::from_str::<Feature<'_>>(text) {

@@ -51,6 +51,12 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// Names each run once, in order, with spaces between: for log lines about what several runs share.
+pub fn names<'a>(runs: impl IntoIterator<Item = &'a RunId>) -> String {
+    let runs: std::collections::BTreeSet<&str> = runs.into_iter().map(RunId::as_str).collect();
+    runs.into_iter().collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,15 +3,18 @@
 pub mod aoi;
 mod choice;
 mod class;
+pub mod code;
 pub mod datetime;
 pub mod grid;
 mod ids;
+pub mod intake;
 mod job;
 mod level;
 pub mod message;
 pub mod naming;
 pub mod predicate;
 mod redact;
+mod ring;
 pub mod row;
 mod signing;
 pub mod split;
@@ -22,7 +25,7 @@ pub mod together;
 
 pub use choice::{AssetChoice, fits};
 pub use class::{Class, Classify, Disposition, chain};
-pub use ids::{RunId, digest_hex, hex};
+pub use ids::{RunId, digest_hex, hex, names};
 pub use job::{Headers, Job};
 pub use level::{Level, UnknownLevel};
 pub use redact::{Redacted, redact_url};

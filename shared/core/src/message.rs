@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use crate::aoi::Area;
-use crate::row::{AssetFile, AssetRow};
-use crate::{Class, Classify, Job, RunId, TableName};
+use crate::intake::{IngestChunk, ListSource, MergeFiles, ReplaceFiles, StageItems};
+use crate::row::{AreaStatus, AssetFile, AssetRow};
+use crate::{Class, Classify, Job, Level, RunId, Signing, TableName};
 
 /// The version of the message format that this code writes and reads.
 pub const VERSION: u32 = 1;
@@ -41,6 +42,18 @@ pub enum Body {
     FilesWritten(FilesWritten),
     /// To `commit`.
     RemoveItems(RemoveItems),
+    /// To `list`.
+    ListSource(ListSource),
+    /// To `ingest`.
+    IngestChunk(IngestChunk),
+    /// To `write`.
+    StageItems(StageItems),
+    /// To `write`.
+    MergeFiles(MergeFiles),
+    /// To `commit`.
+    ReplaceFiles(ReplaceFiles),
+    /// To `repair`.
+    RepairAssets(RepairAssets),
 }
 
 /// Asks for one search per area of a file of places.
@@ -99,6 +112,43 @@ pub enum WriteRows {
     AssetRows(Vec<AssetRow>),
     /// Rows of `swath.asset_files`.
     AssetFiles(Vec<AssetFile>),
+    /// Rows of `swath.area_status`.
+    AreaStatus(Vec<AreaStatus>),
+}
+
+/// Asks for the assets whose file is not as it should be to be downloaded again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepairAssets {
+    /// Which ones, as a condition on the columns of `swath.asset_files`.
+    #[serde(default = "invalid")]
+    pub predicate: String,
+    /// How far the files that rows say are there are looked at.
+    #[serde(default)]
+    pub check: Check,
+    /// How far each file's wholeness is proven; as far as each row says when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Level>,
+    /// How hrefs are signed before they are fetched.
+    #[serde(default)]
+    pub sign: Signing,
+}
+
+fn invalid() -> String {
+    "is_out_file_valid = false".to_owned()
+}
+
+/// How far files are looked at that should be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// Not at all.
+    #[default]
+    None,
+    /// Whether they are there, and their sizes.
+    Sizes,
+    /// Their SHA-256 too: every byte is read.
+    Contents,
 }
 
 /// Tells that data files lie in the lake, not yet part of any snapshot.
@@ -242,6 +292,12 @@ impl Body {
             Self::WriteRows(_) => "WriteRows",
             Self::FilesWritten(_) => "FilesWritten",
             Self::RemoveItems(_) => "RemoveItems",
+            Self::ListSource(_) => "ListSource",
+            Self::IngestChunk(_) => "IngestChunk",
+            Self::StageItems(_) => "StageItems",
+            Self::MergeFiles(_) => "MergeFiles",
+            Self::ReplaceFiles(_) => "ReplaceFiles",
+            Self::RepairAssets(_) => "RepairAssets",
         }
     }
 
@@ -254,6 +310,12 @@ impl Body {
             "WriteRows" => serde_json::from_str(text).map(Self::WriteRows),
             "FilesWritten" => serde_json::from_str(text).map(Self::FilesWritten),
             "RemoveItems" => serde_json::from_str(text).map(Self::RemoveItems),
+            "ListSource" => serde_json::from_str(text).map(Self::ListSource),
+            "IngestChunk" => serde_json::from_str(text).map(Self::IngestChunk),
+            "StageItems" => serde_json::from_str(text).map(Self::StageItems),
+            "MergeFiles" => serde_json::from_str(text).map(Self::MergeFiles),
+            "ReplaceFiles" => serde_json::from_str(text).map(Self::ReplaceFiles),
+            "RepairAssets" => serde_json::from_str(text).map(Self::RepairAssets),
             _ => return Err(MessageError::UnknownKind(kind.to_owned())),
         };
         body.map_err(MessageError::Malformed)
@@ -272,6 +334,12 @@ impl Body {
             Self::WriteRows(body) => serde_json::to_string(body),
             Self::FilesWritten(body) => serde_json::to_string(body),
             Self::RemoveItems(body) => serde_json::to_string(body),
+            Self::ListSource(body) => serde_json::to_string(body),
+            Self::IngestChunk(body) => serde_json::to_string(body),
+            Self::StageItems(body) => serde_json::to_string(body),
+            Self::MergeFiles(body) => serde_json::to_string(body),
+            Self::ReplaceFiles(body) => serde_json::to_string(body),
+            Self::RepairAssets(body) => serde_json::to_string(body),
         }
         .map_err(MessageError::Malformed)
     }

@@ -52,6 +52,77 @@ pub struct AssetRow {
     pub end_datetime: Option<OffsetDateTime>,
 }
 
+/// How the search of one area ended, the last time: a row of `swath.area_status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AreaStatus {
+    /// The run that searched.
+    pub run_id: RunId,
+    /// The area's id.
+    pub row_id: String,
+    /// The area's place in its file, from 0.
+    pub row_number: u64,
+    /// The STAC API that was searched.
+    pub catalog: String,
+    /// In one word.
+    pub status: SearchEnd,
+    /// Pages read; of areas that were asked for together, those of every box that the area lies in.
+    pub pages: u64,
+    /// Requests made, tries and redirects included; of areas that were asked for together, a box's are its first area's.
+    pub requests: u64,
+    /// Items that the search matches, by the API's own count; many APIs give none.
+    pub matched: Option<u64>,
+    /// Features on all pages, those served twice included.
+    pub returned: u64,
+    /// Items found.
+    pub items: u64,
+    /// Asset rows made of them.
+    pub assets: u64,
+    /// Features that are not items.
+    pub rejected: u64,
+    /// How often the search was made lighter because the API choked on it.
+    pub lightened: u64,
+    /// Milliseconds from its begin to its end.
+    pub elapsed_ms: u64,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339")]
+    pub finished: OffsetDateTime,
+    /// Why pages were left unread, when some were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+    /// What the failure asks of whoever holds the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_class: Option<Class>,
+    /// The failure in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How a search ended, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchEnd {
+    /// Everything that matches was found, or as much as was asked for.
+    Ok,
+    /// Nothing matches.
+    Empty,
+    /// Items are known to be missing.
+    Partial,
+    /// It failed; what was found before stands.
+    Error,
+}
+
+impl SearchEnd {
+    /// Returns the word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Empty => "empty",
+            Self::Partial => "partial",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// The outcome of bringing one asset home: a row of `swath.asset_files`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AssetFile {

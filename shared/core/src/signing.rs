@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", try_from = "String")]
 #[non_exhaustive]
 pub enum Signing {
     /// The href is fetched as it stands; objects of S3 without credentials.
@@ -71,11 +71,22 @@ impl std::fmt::Display for Signing {
 impl std::str::FromStr for Signing {
     type Err = UnknownSigning;
 
+    /// Reads a name in any of the spellings in use: `planetary_computer`, `planetary-computer`, `planetarycomputer`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bare = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+        let wanted = bare(text);
         Self::ALL
             .into_iter()
-            .find(|signing| signing.as_str() == text)
+            .find(|signing| bare(signing.as_str()) == wanted)
             .ok_or_else(|| UnknownSigning(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Signing {
+    type Error = UnknownSigning;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 
@@ -91,5 +102,15 @@ mod tests {
             assert_eq!(json, format!("\"{signing}\""));
         }
         assert!("password".parse::<Signing>().is_err());
+        for spelling in [
+            "planetary_computer",
+            "planetary-computer",
+            "PlanetaryComputer",
+        ] {
+            assert_eq!(spelling.parse(), Ok(Signing::PlanetaryComputer));
+            let json = serde_json::json!(spelling);
+            let read: Signing = serde_json::from_value(json).unwrap();
+            assert_eq!(read, Signing::PlanetaryComputer);
+        }
     }
 }

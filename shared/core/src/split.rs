@@ -8,6 +8,8 @@ use geo::{
 };
 use serde_json::value::RawValue;
 
+use crate::ring::{self, Position};
+
 mod exact;
 mod halves;
 #[cfg(test)]
@@ -41,9 +43,8 @@ pub struct Searchable {
 
 /// Makes a geometry searchable: without heights, rings closed, and cut at the antimeridian where it crosses it.
 ///
-/// Edges that span more than 180° of longitude are read the short way round, those of 360° along the map's edge as they
-/// stand. A ring round a pole has the pole inside. A flat geometry in range with closed rings comes
-/// back byte for byte.
+/// What edges of more than 180° of longitude mean, and rings round a pole, is said at the head of `ring.rs`, for areas as for
+/// items. A flat geometry in range with closed rings comes back byte for byte.
 ///
 /// # Errors
 /// When the text is no geometry, or a ring goes round the globe in a way that leaves its inside open.
@@ -106,29 +107,54 @@ fn on_edge(at: Coord) -> Coord {
     Coord { x, y: at.y }
 }
 
-/// Whether going straight from one longitude to the other is the long way round.
-fn is_long_way(from: f64, to: f64) -> bool {
-    let span = (to - from).abs();
-    span > 180.0 && span < 360.0
-}
-
+/// Whether a shape does not lie on the map as it is written.
 fn crosses(shape: &Geometry) -> bool {
-    let out_of_range = |at: Coord| at.x.abs() > 180.0;
-    let jumps = |line: &LineString| {
-        line.lines()
-            .any(|edge| is_long_way(edge.start.x, edge.end.x))
+    let line_moves = |line: &LineString| line.0 != unrolled_line(line);
+    let ring_moves = |polygon: &Polygon| {
+        polygon.exterior().0 != unrolled_ring(polygon.exterior(), false)
+            || polygon
+                .interiors()
+                .iter()
+                .any(|hole| hole.0 != unrolled_ring(hole, true))
     };
-    let ring_jumps =
-        |polygon: &Polygon| jumps(polygon.exterior()) || polygon.interiors().iter().any(jumps);
-    shape.coords_iter().any(out_of_range)
+    shape.coords_iter().any(|at| at.x.abs() > 180.0)
         || match shape {
-            Geometry::LineString(line) => jumps(line),
-            Geometry::MultiLineString(lines) => lines.iter().any(jumps),
-            Geometry::Polygon(polygon) => ring_jumps(polygon),
-            Geometry::MultiPolygon(polygons) => polygons.iter().any(ring_jumps),
+            Geometry::LineString(line) => line_moves(line),
+            Geometry::MultiLineString(lines) => lines.iter().any(line_moves),
+            Geometry::Polygon(polygon) => ring_moves(polygon),
+            Geometry::MultiPolygon(polygons) => polygons.iter().any(ring_moves),
             Geometry::GeometryCollection(parts) => parts.iter().any(crosses),
             _ => false,
         }
+}
+
+/// Puts each position beside the one before it, past ±180 where need be.
+fn unrolled_line(line: &LineString) -> Vec<Coord> {
+    let positions = positions(line);
+    if ring::has_jump(&positions) {
+        coords(&ring::unroll_line(&positions))
+    } else {
+        line.0.clone()
+    }
+}
+
+/// Puts each position of a closed ring beside the one before it, and goes along a pole when the ring goes round it.
+fn unrolled_ring(line: &LineString, hole: bool) -> Vec<Coord> {
+    let positions = positions(line);
+    if ring::has_jump(&positions) {
+        coords(&ring::unroll_ring(&positions, hole))
+    } else {
+        line.0.clone()
+    }
+}
+
+fn positions(line: &LineString) -> Vec<Position> {
+    line.coords().map(|at| [at.x, at.y]).collect()
+}
+
+fn coords(positions: &[Position]) -> Vec<Coord> {
+    let coord = |at: &Position| Coord { x: at[0], y: at[1] };
+    positions.iter().map(coord).collect()
 }
 
 fn cut_geometry(shape: Geometry) -> Result<Geometry, AreaNotSupported> {
@@ -193,26 +219,6 @@ fn turns_of(lon: f64) -> f64 {
     }
 }
 
-/// Puts each position beside the one before it, past ±180 where need be.
-fn unrolled(line: &LineString) -> Vec<Coord> {
-    let mut shift = 0.0;
-    let mut before: Option<Coord> = None;
-    line.coords()
-        .map(|at| {
-            if let Some(before) = before
-                && is_long_way(before.x, at.x)
-            {
-                shift += if at.x < before.x { 360.0 } else { -360.0 };
-            }
-            before = Some(*at);
-            Coord {
-                x: at.x + shift,
-                y: at.y,
-            }
-        })
-        .collect()
-}
-
 /// The maps that an unrolled shape lies on, counted from our own.
 fn maps(coords: &[Coord]) -> impl Iterator<Item = f64> + use<> {
     let west = coords.iter().fold(f64::INFINITY, |west, at| west.min(at.x));
@@ -227,7 +233,7 @@ fn maps(coords: &[Coord]) -> impl Iterator<Item = f64> + use<> {
 }
 
 fn cut_line(line: &LineString) -> Vec<LineString> {
-    let coords = unrolled(line);
+    let coords = unrolled_line(line);
     let mut parts = Vec::new();
     for turn in maps(&coords) {
         let (west, east) = (turn * 360.0 - 180.0, turn * 360.0 + 180.0);
@@ -284,10 +290,10 @@ fn within(from: Coord, to: Coord, west: f64, east: f64) -> Option<(Coord, Coord)
 }
 
 fn cut_polygon(polygon: &Polygon) -> Result<Vec<Polygon>, AreaNotSupported> {
-    let exterior = closed(unrolled(polygon.exterior()))?;
+    let exterior = exterior_of(polygon)?;
     let mut interiors = Vec::new();
     for hole in polygon.interiors() {
-        interiors.push(beside(unrolled(hole), &exterior)?);
+        interiors.push(beside(hole, &exterior)?);
     }
     let turns: Vec<f64> = maps(&exterior).collect();
     let whole = Polygon::new(LineString(exterior), interiors);
@@ -317,45 +323,24 @@ fn cut_polygon(polygon: &Polygon) -> Result<Vec<Polygon>, AreaNotSupported> {
     Ok(parts)
 }
 
-/// Closes an unrolled exterior ring: one that has gone round the globe has the pole of its hemisphere inside.
-fn closed(mut ring: Vec<Coord>) -> Result<Vec<Coord>, AreaNotSupported> {
-    let (Some(first), Some(last)) = (ring.first().copied(), ring.last().copied()) else {
+/// Unrolls an exterior ring.
+fn exterior_of(polygon: &Polygon) -> Result<Vec<Coord>, AreaNotSupported> {
+    let line = polygon.exterior();
+    if line.0.is_empty() {
         return Err(AreaNotSupported::Ring("a ring is empty"));
-    };
-    let round = (last.x - first.x).abs();
-    if round > 1.0 {
-        if (round - 360.0).abs() > 1.0 {
-            return Err(AreaNotSupported::Ring(
-                "a ring goes round the globe more than once",
-            ));
-        }
-        let pole = if ring.iter().all(|at| at.y > 0.0) {
-            90.0
-        } else if ring.iter().all(|at| at.y < 0.0) {
-            -90.0
-        } else {
-            return Err(AreaNotSupported::Ring(
-                "a ring goes round the globe and across the equator, so either pole may be inside",
-            ));
-        };
-        ring.push(Coord { x: last.x, y: pole });
-        ring.push(Coord {
-            x: first.x,
-            y: pole,
-        });
-        ring.push(first);
     }
-    Ok(ring)
+    if ring::way_round(&positions(line)).abs() > 361.0 {
+        return Err(AreaNotSupported::Ring(
+            "a ring goes round the globe more than once",
+        ));
+    }
+    Ok(unrolled_ring(line, false))
 }
 
-/// Moves a hole by whole turns to where its exterior ring lies.
-fn beside(hole: Vec<Coord>, exterior: &[Coord]) -> Result<LineString, AreaNotSupported> {
-    if let (Some(first), Some(last)) = (hole.first(), hole.last())
-        && (first.x - last.x).abs() > 1.0
-    {
-        return Err(AreaNotSupported::Ring("a hole goes round the globe"));
-    }
-    let (hole, ring) = (LineString(hole), LineString(exterior.to_vec()));
+/// Unrolls a hole and moves it by whole turns to where its exterior ring lies.
+fn beside(hole: &LineString, exterior: &[Coord]) -> Result<LineString, AreaNotSupported> {
+    let hole = LineString(unrolled_ring(hole, true));
+    let ring = LineString(exterior.to_vec());
     let (Some(inner), Some(outer)) = (hole.bounding_rect(), ring.bounding_rect()) else {
         return Err(AreaNotSupported::Ring("a ring is empty"));
     };
@@ -462,7 +447,7 @@ mod tests {
         let spans = [(-180.0, -170.0), (170.0, 180.0)];
         for ring in [
             "[[170,-50],[-170,-50],[-170,70],[170,70],[170,-50]]",
-            "[[170,-50],[170,70],[-170,70],[-170,-50],[170,-50]]",
+            "[[170,-50],[170,0],[170,70],[-170,70],[-170,-50],[170,-50]]",
             "[[170,-50],[190,-50],[190,70],[170,70],[170,-50]]",
             "[[-190,-50],[-170,-50],[-170,70],[-190,70],[-190,-50]]",
         ] {
@@ -495,10 +480,34 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_round_the_globe_across_the_equator_is_named() {
-        let ring = "[[-120,-10],[0,10],[120,10],[-120,-10]]";
+    fn a_wide_box_is_sent_as_it_stands() {
+        for ring in [
+            "[[-179.9,-60],[179.9,-60],[179.9,60],[-179.9,60],[-179.9,-60]]",
+            "[[-100,-40],[100,-40],[100,40],[-100,40],[-100,-40]]",
+        ] {
+            let (_, was_cut) = cut(&polygon(ring)).unwrap();
+            assert!(!was_cut, "{ring}");
+        }
+    }
+
+    #[test]
+    fn a_ring_cut_at_the_seam_and_left_in_one_piece_is_narrow() {
+        let ring = "[[170,-10],[180,-10],[-180,-10],[-170,-10],[-170,10],[-180,10],[180,10],[170,10],[170,-10]]";
+        assert_extent(ring, &[(-180.0, -170.0), (170.0, 180.0)], 20.0 * 20.0);
+    }
+
+    #[test]
+    fn a_ring_round_the_globe_across_the_equator_has_its_inside_to_the_left() {
+        let (shape, _) = cut(&polygon("[[-120,-10],[0,10],[120,10],[-120,-10]]")).unwrap();
+        let (_, area) = extent(shape);
+        assert!((area - 360.0 * 86.666_667).abs() < 1e-2, "{area}");
+    }
+
+    #[test]
+    fn a_ring_that_goes_round_twice_is_named() {
+        let ring = "[[-120,50],[0,50],[120,50],[-120,60],[0,60],[120,60],[-120,50]]";
         let error = cut(&polygon(ring)).unwrap_err().to_string();
-        assert!(error.contains("equator"), "{error}");
+        assert!(error.contains("more than once"), "{error}");
     }
 
     #[test]

@@ -12,17 +12,24 @@ pub enum TableName {
     AssetRows,
     /// `swath.asset_files`: one row per attempt to bring an asset home.
     AssetFiles,
+    /// `swath.area_status`: one row per run and area, how its search ended.
+    AreaStatus,
 }
 
 impl TableName {
     /// Every table, in the order they are made.
-    pub const ALL: [Self; 3] = [Self::StacItems, Self::AssetRows, Self::AssetFiles];
+    pub const ALL: [Self; 4] = [
+        Self::StacItems,
+        Self::AssetRows,
+        Self::AssetFiles,
+        Self::AreaStatus,
+    ];
 
     /// Returns the Iceberg namespace.
     pub fn namespace(self) -> &'static str {
         match self {
             Self::StacItems => "earthcatalog",
-            Self::AssetRows | Self::AssetFiles => "swath",
+            Self::AssetRows | Self::AssetFiles | Self::AreaStatus => "swath",
         }
     }
 
@@ -32,6 +39,7 @@ impl TableName {
             Self::StacItems => "stac_items",
             Self::AssetRows => "asset_rows",
             Self::AssetFiles => "asset_files",
+            Self::AreaStatus => "area_status",
         }
     }
 }

@@ -7,6 +7,7 @@ use iceberg::spec::TableMetadata;
 use swath_core::TableName;
 use swath_table::keys::RowKey;
 
+use crate::index::Footer;
 use crate::live::LiveFile;
 
 /// Row keys that are kept, 64 bytes each.
@@ -14,6 +15,9 @@ const ROWS: usize = 2_000_000;
 
 /// Live files that are kept, about 1 KiB each.
 const FILES: usize = 100_000;
+
+/// What runs of the id index cover is kept of this many.
+const RUNS: usize = 64;
 
 /// Shared by all calls to one lake.
 #[derive(Debug, Default)]
@@ -24,6 +28,7 @@ struct State {
     metadata: HashMap<TableName, (String, Arc<TableMetadata>)>,
     manifests: Kept<LiveFile>,
     keys: Kept<RowKey>,
+    footers: HashMap<String, Arc<Footer>>,
 }
 
 impl Cache {
@@ -55,6 +60,19 @@ impl Cache {
 
     pub(crate) fn keep_manifest(&self, location: &str, files: &Arc<[LiveFile]>) {
         self.state().manifests.keep(location, files, FILES);
+    }
+
+    /// Returns what a run of the id index covers.
+    pub(crate) fn footer(&self, run: &str) -> Option<Arc<Footer>> {
+        self.state().footers.get(run).map(Arc::clone)
+    }
+
+    pub(crate) fn keep_footer(&self, run: &str, footer: &Arc<Footer>) {
+        let footers = &mut self.state().footers;
+        if footers.len() >= RUNS {
+            footers.clear();
+        }
+        footers.insert(run.to_owned(), Arc::clone(footer));
     }
 
     /// Returns the keys of a data file's rows.

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _};
 use iceberg::spec::ManifestFile;
 use swath_core::message::RemovedItem;
 use swath_core::{Class, Classify, RunId, TableName, digest_hex};
@@ -13,16 +11,15 @@ use swath_table::keys::{RowKey, item_key};
 use time::OffsetDateTime;
 
 use crate::attempts::{Attempts, Step, Work};
+use crate::candidates::{Candidates, Sought};
 use crate::decide::{Decision, Fate, Gone, Removed, Rows, decide};
 use crate::error::LakeError;
 use crate::file::NewFile;
+use crate::index::Learned;
 use crate::lake::{Base, Lake};
 use crate::live::LiveFile;
 use crate::schema;
 use crate::snapshot::{Change, stage};
-
-/// Data files that are read or written at the same time.
-const AT_ONCE: usize = 8;
 
 /// Tells the time, and waits between attempts.
 #[async_trait]
@@ -89,7 +86,7 @@ impl std::ops::AddAssign for Figures {
 }
 
 impl Figures {
-    fn of(fates: &[Fate]) -> Self {
+    pub(crate) fn of(fates: &[Fate]) -> Self {
         let mut figures = Self::default();
         for fate in fates {
             match fate {
@@ -168,8 +165,8 @@ impl Lake {
             lake: self,
             table,
             notes: notes(&files, gone, batch.runs),
+            sought: Sought::new(table, &files, gone),
             files,
-            named: gone,
             gone: latest(gone),
             pace,
         };
@@ -180,6 +177,9 @@ impl Lake {
             pace,
         };
         let ended = attempts.run().await?;
+        if !ended.done.learned.is_empty() {
+            self.learn(&ended.done.learned).await;
+        }
         let removed = gone.iter().map(|item| {
             let key = item_key(item.collection.as_deref(), &item.id);
             let removed = ended.done.removed.get(&key);
@@ -226,7 +226,7 @@ struct Commit<'a> {
     lake: &'a Lake,
     table: TableName,
     files: Vec<&'a NewFile>,
-    named: &'a [RemovedItem],
+    sought: Sought<'a>,
     gone: Gone,
     notes: HashMap<String, String>,
     pace: &'a dyn Pace,
@@ -237,18 +237,8 @@ struct Commit<'a> {
 struct Outcome {
     files: BTreeMap<String, Figures>,
     removed: BTreeMap<u128, Removed>,
-}
-
-/// The live files among which rows of the batch could be, and their keys.
-struct Candidates {
-    files: Vec<LiveFile>,
-    keys: Vec<Arc<[RowKey]>>,
-}
-
-impl Candidates {
-    fn has(&self, location: &str) -> bool {
-        self.files.iter().any(|file| file.location == location)
-    }
+    /// Files to put into the id index: those added, and those that were read because it does not cover them.
+    learned: Vec<Learned>,
 }
 
 #[async_trait]
@@ -274,7 +264,7 @@ impl Commit<'_> {
         base: &Base,
         manifests: &[ManifestFile],
     ) -> Result<(Change, Outcome), LakeError> {
-        let candidates = self.candidates(base, manifests).await?;
+        let candidates = self.sought.among(self.lake, base, manifests).await?;
         let mut frozen = if schema::has_more(self.table, &base.metadata) {
             (0..candidates.files.len()).collect()
         } else {
@@ -283,15 +273,18 @@ impl Commit<'_> {
         loop {
             let decision = self.decide(&candidates, &frozen);
             match self.replace(&candidates, &decision).await {
-                Ok(mut change) => {
-                    self.add(&decision, &mut change).await?;
+                Ok(mut added) => {
+                    self.add(&decision, &mut added).await?;
+                    let mut change = candidates.without(&decision);
                     change.notes.clone_from(&self.notes);
+                    change.add = added.iter().map(|file| file.facts.clone()).collect();
                     let files = self.files.iter().zip(&decision.fates);
                     let figures =
                         files.map(|(file, fates)| (file.path.clone(), Figures::of(fates)));
                     let outcome = Outcome {
                         files: figures.collect(),
                         removed: decision.removed,
+                        learned: self.learned(candidates, added),
                     };
                     return Ok((change, outcome));
                 }
@@ -302,36 +295,6 @@ impl Commit<'_> {
                 Err(Unwritable::Failed(error)) => return Err(error),
             }
         }
-    }
-
-    async fn candidates(
-        &self,
-        base: &Base,
-        manifests: &[ManifestFile],
-    ) -> Result<Candidates, LakeError> {
-        // Older versions may lie in any cell and year.
-        let listed = base.files(self.lake, manifests.iter()).await?;
-        let may_share = |live: &&LiveFile| {
-            let mut items = self.named.iter();
-            self.files.iter().any(|file| file.ranges.meet(&live.ranges))
-                || items.any(|item| {
-                    let collection = item.collection.as_deref();
-                    live.ranges.may_hold(collection, &item.id)
-                })
-        };
-        let files: Vec<LiveFile> = listed
-            .iter()
-            .flat_map(|files| files.iter())
-            .filter(may_share)
-            .cloned()
-            .collect();
-        let reads: Vec<_> = files
-            .iter()
-            .map(|file| self.lake.keys(self.table, &file.location))
-            .collect();
-        let reads = futures::stream::iter(reads);
-        let keys = reads.buffered(AT_ONCE).try_collect().await?;
-        Ok(Candidates { files, keys })
     }
 
     fn decide(&self, candidates: &Candidates, frozen: &HashSet<usize>) -> Decision {
@@ -353,13 +316,22 @@ impl Commit<'_> {
         file.partition.is_some() == (self.table == TableName::StacItems)
     }
 
-    /// Takes replaced rows out of live files.
+    fn learned(&self, candidates: Candidates, added: Vec<NewFile>) -> Vec<Learned> {
+        if self.table != TableName::StacItems {
+            return Vec::new();
+        }
+        let mut learned = candidates.learned;
+        learned.extend(added.into_iter().map(Learned::from));
+        learned
+    }
+
+    /// Writes the live files that rows leave anew, without them; returns what is left.
     async fn replace(
         &self,
         candidates: &Candidates,
         decision: &Decision,
-    ) -> Result<Change, Unwritable> {
-        let mut change = Change::default();
+    ) -> Result<Vec<NewFile>, Unwritable> {
+        let mut rests = Vec::new();
         for (place, rows) in &decision.remove {
             let Some(file) = candidates.files.get(*place) else {
                 continue;
@@ -373,10 +345,7 @@ impl Commit<'_> {
                 .await;
             match rest {
                 // What is left may be a file that the table has already: then its rows were there twice.
-                Ok(rest) => change.add.extend(
-                    rest.filter(|rest| !candidates.has(&rest.location))
-                        .map(|rest| rest.facts),
-                ),
+                Ok(rest) => rests.extend(rest.filter(|rest| !candidates.has(&rest.location))),
                 Err(LakeError::Rows { source, .. }) if source.class() == Class::Invalid => {
                     let error = swath_core::chain(&source);
                     tracing::warn!(location = file.location, error, "an older version stays");
@@ -384,23 +353,20 @@ impl Commit<'_> {
                 }
                 Err(error) => return Err(Unwritable::Failed(error)),
             }
-            let manifest = change.remove.entry(file.manifest.to_string()).or_default();
-            manifest.insert(file.location.clone());
         }
-        Ok(change)
+        Ok(rests)
     }
 
     /// Adds the new files, without the rows that stay out.
-    async fn add(&self, decision: &Decision, change: &mut Change) -> Result<(), LakeError> {
+    async fn add(&self, decision: &Decision, added: &mut Vec<NewFile>) -> Result<(), LakeError> {
         for (file, fates) in self.files.iter().zip(&decision.fates) {
             let keep: Vec<bool> = fates.iter().map(|fate| fate.stays()).collect();
             if keep.iter().all(|stays| *stays) {
                 let is_empty = keep.is_empty();
-                change.add.extend((!is_empty).then(|| file.facts.clone()));
+                added.extend((!is_empty).then(|| NewFile::clone(file)));
             } else if keep.contains(&true) {
                 let (at, partition) = (&file.location, file.partition.as_ref());
-                let rest = self.lake.rewrite(self.table, at, partition, keep).await?;
-                change.add.extend(rest.map(|file| file.facts));
+                added.extend(self.lake.rewrite(self.table, at, partition, keep).await?);
             }
         }
         Ok(())

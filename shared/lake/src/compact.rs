@@ -273,7 +273,7 @@ fn encode(table: TableName, batches: &[RecordBatch]) -> Result<EncodedFile, Tabl
     let all = concat_batches(&schema, batches).map_err(batch_error)?;
     let sorted = match table {
         TableName::StacItems => take_record_batch(&all, &order(&all)).map_err(batch_error)?,
-        TableName::AssetRows | TableName::AssetFiles => all,
+        TableName::AssetRows | TableName::AssetFiles | TableName::AreaStatus => all,
     };
     writer::encode(table, &[sorted], Effort::Compact)
 }

@@ -149,7 +149,8 @@ fn among(new: &[&[RowKey]], live: &[Rows<'_>], gone: &Gone) -> HashMap<u128, Fou
             taken: HashSet::new(),
             replaces: false,
         });
-        if age(key, &item.newest) == Ordering::Greater {
+        let same = is_same(key, &item.newest) && key.updated > item.newest.updated;
+        if same || age(key, &item.newest) == Ordering::Greater {
             item.newest = *key;
         }
         item.live.extend(live.map(|(file, row)| (file, row, *key)));
@@ -166,9 +167,17 @@ fn among(new: &[&[RowKey]], live: &[Rows<'_>], gone: &Gone) -> HashMap<u128, Fou
     found
 }
 
+/// Returns whether two versions say the same, whenever they were made.
+fn is_same(one: &RowKey, other: &RowKey) -> bool {
+    one.content.is_some() && one.content == other.content
+}
+
 /// Orders versions of one row: by `updated`, then, for lack of anything better, by content, so that every writer comes to
-/// the same order. Rows of others, which have no content hash, are as good as ours.
+/// the same order. Versions that say the same are equal; rows of others, which have no content hash, are as good as ours.
 fn age(one: &RowKey, other: &RowKey) -> Ordering {
+    if is_same(one, other) {
+        return Ordering::Equal;
+    }
     one.updated
         .cmp(&other.updated)
         .then_with(|| match (one.content, other.content) {
@@ -255,6 +264,25 @@ mod tests {
     }
 
     #[test]
+    fn what_says_the_same_is_known_however_new_and_counts_as_the_newest() {
+        let decision = decide(
+            &[&[row(1, 9, 4)]],
+            &[live(&[row(1, 5, 4)])],
+            &Gone::default(),
+        );
+        assert_eq!(decision.fates, [vec![Known]]);
+        assert!(decision.remove.is_empty());
+        // The same was said again after something else: that is the last word, and it is in the table.
+        let decision = decide(
+            &[&[row(1, 7, 2)], &[row(1, 9, 4)]],
+            &[live(&[row(1, 5, 4)])],
+            &Gone::default(),
+        );
+        assert_eq!(decision.fates, [vec![KeptOut], vec![Known]]);
+        assert!(decision.remove.is_empty());
+    }
+
+    #[test]
     fn an_older_version_stays_out() {
         let decision = decide(&[&[row(1, 4, 1)]], &[live(&[row(1, 5, 9)])], &Gone::new());
         assert_eq!(decision.fates, [vec![KeptOut]]);
@@ -309,7 +337,7 @@ mod tests {
     fn a_version_leaves_every_cell_that_the_newer_one_is_not_in() {
         let in_cell = |cell: u128, updated: i64| RowKey {
             key: 100 + cell,
-            ..row(1, updated, 1)
+            ..row(1, updated, updated.unsigned_abs().into())
         };
         let old = [in_cell(1, 5), in_cell(2, 5), in_cell(3, 5)];
         let decision = decide(
@@ -366,8 +394,8 @@ mod tests {
     #[test]
     fn what_one_batch_adds_and_removes_is_told_apart_by_its_time() {
         let gone = Gone::from([(1, 5), (2, 5)]);
-        let new = [row(1, 5, 1), row(2, 6, 1), row(2, 4, 1)];
-        let decision = decide(&[&new], &[live(&[row(2, 3, 1)])], &gone);
+        let new = [row(1, 5, 5), row(2, 6, 6), row(2, 4, 4)];
+        let decision = decide(&[&new], &[live(&[row(2, 3, 3)])], &gone);
         assert_eq!(decision.fates, [vec![Fate::Gone, Replacing, Fate::Gone]]);
         assert_eq!(decision.remove, BTreeMap::from([(0, BTreeSet::from([0]))]));
     }

@@ -128,6 +128,14 @@ pub enum LakeError {
         #[source]
         source: tokio::task::JoinError,
     },
+    /// A run of the id index cannot be written.
+    #[error("{run}: a run of the id index cannot be written: {what}")]
+    Index {
+        /// Where runs lie.
+        run: String,
+        /// Why.
+        what: String,
+    },
     /// Others committed first, each time; nothing of ours is in the table.
     #[error("{table}: others committed first, {attempts} times")]
     Conflict {
@@ -189,6 +197,11 @@ impl LakeError {
         move |source| Self::Pointer { table, source }
     }
 
+    /// Says that a table's pointer failed.
+    pub fn from_pointer(table: TableName) -> impl Fn(PointerError) -> Self + Copy {
+        Self::pointer(table)
+    }
+
     pub(crate) fn outside(table: TableName) -> impl Fn(OutsideLake) -> Self + Copy {
         move |source| Self::Outside { table, source }
     }
@@ -219,7 +232,7 @@ impl Classify for LakeError {
             | Self::Name { .. } => Class::Invalid,
             Self::Store { source, .. } => class_of(source),
             Self::Rows { source, .. } => source.class(),
-            Self::CutOff { .. } => Class::Bug,
+            Self::CutOff { .. } | Self::Index { .. } => Class::Bug,
             Self::Conflict { .. } | Self::InputsGone { .. } => Class::Conflict,
             Self::Unknown { .. } => Class::Uncertain,
         }

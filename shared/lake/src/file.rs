@@ -10,7 +10,7 @@ use parquet::file::metadata::ParquetMetaData;
 use swath_core::message::{Partition, WrittenFile};
 use swath_core::{Class, Classify as _, TableName};
 use swath_table::EncodedFile;
-use swath_table::keys::{RowKey, filter_rows, read_keys};
+use swath_table::keys::{Known, RowKey, filter_rows, read_rows};
 use swath_table::layout::data_path;
 
 use crate::error::LakeError;
@@ -28,6 +28,8 @@ pub struct NewFile {
     pub(crate) partition: Option<Partition>,
     pub(crate) facts: DataFile,
     pub(crate) keys: Arc<[RowKey]>,
+    /// Of items, what the keys are made of.
+    pub(crate) known: Arc<[Known]>,
     pub(crate) ranges: KeyRanges,
 }
 
@@ -87,7 +89,7 @@ impl Lake {
             return Err(not_as_told(told, "size", &told.size_bytes, &size_bytes));
         }
         let location = self.place.location(&told.path);
-        let keys = read(table, &location, bytes).await?;
+        let (keys, known) = read(table, &location, bytes).await?;
         if keys.len() as u64 != told.rows {
             return Err(not_as_told(told, "number of rows", &told.rows, &keys.len()));
         }
@@ -110,6 +112,7 @@ impl Lake {
             location,
             facts,
             keys,
+            known,
         })
     }
 
@@ -119,14 +122,19 @@ impl Lake {
         table: TableName,
         location: &str,
     ) -> Result<Arc<[RowKey]>, LakeError> {
-        if let Some(keys) = self.cache.keys(location) {
-            return Ok(keys);
+        match self.cache.keys(location) {
+            Some(keys) => Ok(keys),
+            None => Ok(self.known(table, location).await?.0),
         }
+    }
+
+    /// Reads the keys of the rows of a file that is part of the table and, of items, what they are made of.
+    pub(crate) async fn known(&self, table: TableName, location: &str) -> Result<Rows, LakeError> {
         let fetched = self.fetch_keys(table, location).await;
         let (bytes, _) = fetched.map_err(gone(table)).map_err(theirs(table))?;
-        let keys = read(table, location, bytes).await.map_err(theirs(table))?;
-        self.cache.keep_keys(location, &keys);
-        Ok(keys)
+        let rows = read(table, location, bytes).await.map_err(theirs(table))?;
+        self.cache.keep_keys(location, &rows.0);
+        Ok(rows)
     }
 
     /// Writes a file's rows again without those that `keep` says no to, beside it and under the name of its content;
@@ -267,10 +275,13 @@ fn theirs(table: TableName) -> impl Fn(LakeError) -> LakeError {
     }
 }
 
-/// Reads the keys of a file's rows.
-async fn read(table: TableName, location: &str, bytes: Sparse) -> Result<Arc<[RowKey]>, LakeError> {
-    let keys = blocking(location, move || read_keys(table, bytes)).await?;
-    Ok(keys.map_err(rows_of(location))?.into())
+/// The keys of a file's rows and, of items, what they are made of.
+type Rows = (Arc<[RowKey]>, Arc<[Known]>);
+
+async fn read(table: TableName, location: &str, bytes: Sparse) -> Result<Rows, LakeError> {
+    let rows = blocking(location, move || read_rows(table, bytes)).await?;
+    let (keys, known) = rows.map_err(rows_of(location))?;
+    Ok((keys.into(), known.into()))
 }
 
 /// Decoding takes milliseconds: other work goes on meanwhile.

@@ -2,17 +2,10 @@
 
 use std::collections::HashSet;
 
-use arrow_array::cast::AsArray as _;
-use arrow_array::{Array as _, RecordBatch};
-use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::errors::ParquetError;
-use swath_core::{TableName, digest_hex};
+use swath_core::TableName;
 
 use crate::error::LakeError;
-use crate::file::blocking;
 use crate::lake::Lake;
 
 /// Files that are read at the same time.
@@ -53,7 +46,7 @@ impl Lake {
         })
     }
 
-    /// Counts the items of `earthcatalog.stac_items`, each once whatever the number of cells that it lies in; reads two
+    /// Counts the items of `earthcatalog.stac_items`, each once whatever the number of cells that it lies in; reads the key
     /// columns of every live file.
     ///
     /// # Errors
@@ -66,47 +59,13 @@ impl Lake {
         let reads: Vec<_> = listed
             .iter()
             .flat_map(|files| files.iter())
-            .map(|file| self.items(table, &file.location))
+            .map(|file| self.keys(table, &file.location))
             .collect();
         let mut reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
         let mut items = HashSet::new();
         while let Some(found) = reads.try_next().await? {
-            items.extend(found);
+            items.extend(found.iter().map(|key| key.item));
         }
         Ok(items.len() as u64)
     }
-
-    async fn items(&self, table: TableName, location: &str) -> Result<Vec<String>, LakeError> {
-        let bytes = self.fetch_live(table, location).await?;
-        let items = blocking(location, move || items(bytes)).await?;
-        items.map_err(|source| LakeError::Footer {
-            location: location.to_owned(),
-            source,
-        })
-    }
-}
-
-/// Names each row's item by a digest of its collection and id.
-fn items(bytes: Bytes) -> Result<Vec<String>, ParquetError> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
-    let columns = ["collection", "id"];
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
-    let mut items = Vec::new();
-    for batch in builder.with_projection(mask).build()? {
-        let batch = batch?;
-        items.extend((0..batch.num_rows()).map(|row| {
-            // An absent value is no text, so its length differs from that of any.
-            let parts = columns.map(|name| text(&batch, name, row).map(str::as_bytes));
-            let [collection, id] = parts.map(Option::unwrap_or_default);
-            let present = parts.map(|part| u8::from(part.is_some()));
-            digest_hex(&[&present, collection, id], 16)
-        }));
-    }
-    Ok(items)
-}
-
-fn text<'a>(batch: &'a RecordBatch, name: &str, row: usize) -> Option<&'a str> {
-    let array = batch.column_by_name(name)?.as_string_opt::<i32>()?;
-    array.is_valid(row).then(|| array.value(row))
 }

@@ -27,7 +27,7 @@ const PREPARATIONS: u32 = 20;
 /// Keys of items that lie in no cell, or in too many: tables of every grid have them.
 const RESERVED: [&str; 2] = ["__none__", "__global__"];
 
-/// Three Iceberg tables below one base, all changes to which go through one pointer.
+/// Iceberg tables below one base, all changes to which go through one pointer.
 #[derive(Debug)]
 pub struct Lake {
     pub(crate) place: Place,

@@ -1,9 +1,10 @@
 //! What a function brings to its batches.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
-use swath_cloud::queue::{QueueError, fetch_body};
+use swath_cloud::queue::{Hold, QueueError, fetch_body};
 use swath_cloud::store::Store;
 use swath_core::message::{Message, MessageError, Pending};
 use swath_core::{Class, Classify};
@@ -15,7 +16,12 @@ pub struct Shell {
     pub(crate) lake: Store,
     pub(crate) concurrency: NonZeroUsize,
     pub(crate) needed: Duration,
+    /// Who makes messages wait, and after how many deliveries a queue gives one up.
+    pub(crate) hold: Option<(Arc<dyn Hold>, NonZeroU32)>,
 }
+
+/// Deliveries of one message, after which a queue gives it up, unless a deployment says otherwise.
+pub const MAX_RECEIVES: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
 
 /// A message's body by reference that could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +56,7 @@ impl Shell {
             lake,
             concurrency: NonZeroUsize::MIN,
             needed: Duration::ZERO,
+            hold: None,
         }
     }
 
@@ -64,6 +71,14 @@ impl Shell {
     #[must_use]
     pub fn needing(mut self, time: Duration) -> Self {
         self.needed = time;
+        self
+    }
+
+    /// Has messages that fail for now come again when it may help, instead of when their queue shows them again; `most` is
+    /// how often the queue delivers one before it gives it up.
+    #[must_use]
+    pub fn holding(mut self, hold: Arc<dyn Hold>, most: NonZeroU32) -> Self {
+        self.hold = Some((hold, most));
         self
     }
 

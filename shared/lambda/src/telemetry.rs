@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::env::Env;
-use crate::scrub;
+use crate::{measure, scrub};
 
 /// Sets up logging for the whole process: `SWATH_LOG` says what is logged (default `info`), secrets are taken out.
 ///
@@ -19,6 +19,7 @@ pub fn init() {
         .parse_lossy(wanted);
     if tracing::subscriber::set_global_default(subscriber(filter, io::stdout)).is_ok() {
         std::panic::set_hook(Box::new(log_panic));
+        measure::init();
     }
 }
 

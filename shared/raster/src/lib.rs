@@ -10,6 +10,7 @@
 
 mod body;
 mod format;
+pub mod geotiff;
 mod kind;
 mod mix;
 mod source;

@@ -161,6 +161,8 @@ pub struct TiffReport {
     pub shared: u64,
     /// Tiles and strips that were decoded or, uncompressed, compared with their size.
     pub decoded: u64,
+    /// Of these, the ones that were decoded in part: at `window` the beginnings of large chunks.
+    pub decoded_partly: u64,
     /// Tiles and strips that were asked for but could not be decoded here.
     pub undecoded: u64,
     /// Bytes after the last one that a directory refers to.

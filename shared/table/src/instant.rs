@@ -26,13 +26,17 @@ fn from_micros(micros: i64) -> Option<OffsetDateTime> {
 
 /// Writes an instant in the one spelling that needs not be kept beside it: `Z`, no more digits than it takes.
 pub(crate) fn spell(micros: i64) -> Option<String> {
-    let instant = from_micros(micros)?;
+    spell_nanos(from_micros(micros)?)
+}
+
+/// Writes an instant to its last digit; `None` for years that RFC 3339 cannot write.
+pub(crate) fn spell_nanos(instant: OffsetDateTime) -> Option<String> {
     if !(0..=9999).contains(&instant.year()) {
         return None;
     }
     let (year, month, day) = instant.to_calendar_date();
-    let (hour, minute, second, fraction) = instant.to_hms_micro();
-    let mut text = String::with_capacity(27);
+    let (hour, minute, second, fraction) = instant.to_hms_nano();
+    let mut text = String::with_capacity(30);
     let month = u8::from(month);
     // Writing to a String cannot fail.
     let _ = write!(
@@ -40,7 +44,7 @@ pub(crate) fn spell(micros: i64) -> Option<String> {
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
     );
     if fraction > 0 {
-        let _ = write!(text, ".{fraction:06}");
+        let _ = write!(text, ".{fraction:09}");
         text.truncate(text.trim_end_matches('0').len());
     }
     text.push('Z');

@@ -425,10 +425,7 @@ impl<'a> Scanner<'a> {
         loop {
             let begin = self.at;
             let rest = self.text.as_bytes().get(begin..).unwrap_or_default();
-            let plain = rest
-                .iter()
-                .position(|b| matches!(b, b'"' | b'\\' | 0..0x20));
-            self.at += plain.unwrap_or(rest.len());
+            self.at += plain(rest);
             self.copy(begin, self.at);
             match self.peek() {
                 Some(b'"') => {
@@ -513,6 +510,29 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Returns how many bytes there are before the first that ends or changes a string: a quote, a backslash, a control.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    // Eight at a time: a byte below the one looked for borrows from its high bit. Bytes above a hit may be marked
+    // wrongly, the lowest mark never is.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (place, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+        let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
+        let controls = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (quotes | backslashes | controls) & HIGHS;
+        if found != 0 {
+            return place * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let end = rest.iter().position(is_special).unwrap_or(rest.len());
+    words.len() * 8 + end
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -571,6 +591,23 @@ mod tests {
             canonical(text).unwrap(),
             r#"{"a":{},"ab":"é/\u001f\t","b":[1.0,1e5]}"#
         );
+    }
+
+    #[test]
+    fn the_end_of_a_string_is_found_wherever_it_is() {
+        for byte in 0..=u8::MAX {
+            let is_special = matches!(byte, b'"' | b'\\' | 0..0x20);
+            for (place, after) in [(0, 9), (3, 30), (7, 0), (8, 1), (13, 2), (21, 40)] {
+                // Neighbours that a borrow could reach.
+                for other in [b'!', b'#', b'[', b']', b' ', 0x80, 0xff] {
+                    let mut bytes = vec![other; place];
+                    bytes.push(byte);
+                    bytes.resize(place + 1 + after, other);
+                    let end = if is_special { place } else { bytes.len() };
+                    assert_eq!(plain(&bytes), end, "{byte} {place} {other}");
+                }
+            }
+        }
     }
 
     #[test]

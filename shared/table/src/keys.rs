@@ -3,6 +3,7 @@
 use arrow_array::{BooleanArray, RecordBatch, StringArray};
 use arrow_select::filter::filter_record_batch;
 use parquet::file::reader::ChunkReader;
+use serde::{Deserialize, Serialize};
 use swath_core::TableName;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
@@ -21,6 +22,21 @@ pub struct RowKey {
     pub item: u128,
     /// Hash of `content_hash`.
     pub content: Option<u128>,
+    /// `updated` of items, `finished` of searches, microseconds since 1970.
+    pub updated: Option<i64>,
+}
+
+/// What identifies one row of `earthcatalog.stac_items`, in words; the order is that of collection and id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Known {
+    /// The item's collection.
+    pub collection: Option<String>,
+    /// The item's id.
+    pub id: String,
+    /// The cell that the row lies in.
+    pub cell: Option<String>,
+    /// The hash of its content; rows of other writers have none.
+    pub content_hash: Option<String>,
     /// `updated`, microseconds since 1970.
     pub updated: Option<i64>,
 }
@@ -31,6 +47,7 @@ pub fn key_columns(table: TableName) -> &'static [&'static str] {
         TableName::StacItems => &["collection", "id", "grid_partition"],
         TableName::AssetRows => &["catalog", "row_id", "collection", "item_id", "asset_name"],
         TableName::AssetFiles => &["catalog", "collection", "item_id", "asset_name"],
+        TableName::AreaStatus => &["run_id", "catalog", "row_id"],
     }
 }
 
@@ -39,12 +56,21 @@ fn key_instant(table: TableName) -> Option<&'static str> {
     (table == TableName::AssetFiles).then_some("last_update")
 }
 
+/// The instant by which versions of a row are told apart, where a table has versions.
+fn age(table: TableName) -> Option<&'static str> {
+    match table {
+        TableName::StacItems => Some("updated"),
+        TableName::AreaStatus => Some("finished"),
+        TableName::AssetRows | TableName::AssetFiles => None,
+    }
+}
+
 /// Returns the columns from which [`read_keys`] makes keys.
 pub fn columns_read(table: TableName) -> Vec<&'static str> {
     let mut wanted = key_columns(table).to_vec();
     wanted.extend(key_instant(table));
-    if table == TableName::StacItems {
-        wanted.extend(["content_hash", "updated"]);
+    if let Some(age) = age(table) {
+        wanted.extend(["content_hash", age]);
     }
     wanted
 }
@@ -58,13 +84,48 @@ pub fn read_keys<R: ChunkReader + 'static>(
     table: TableName,
     input: R,
 ) -> Result<Vec<RowKey>, TableError> {
+    Ok(read_rows(table, input)?.0)
+}
+
+/// Reads the key of every row of a file as [`read_keys`] does and, of items, what the keys are made of.
+///
+/// # Errors
+/// As for [`read_keys`].
+pub fn read_rows<R: ChunkReader + 'static>(
+    table: TableName,
+    input: R,
+) -> Result<(Vec<RowKey>, Vec<Known>), TableError> {
     let wanted = columns_read(table);
-    let mut keys = Vec::new();
+    let (mut keys, mut known) = (Vec::new(), Vec::new());
     for batch in reader::open(table, input, Some(&wanted))? {
         let batch = batch.map_err(|source| TableError::Rows { table, source })?;
-        keys.extend(batch_keys(table, &reader::named(table, &batch)?)?);
+        let batch = reader::named(table, &batch)?;
+        keys.extend(batch_keys(table, &batch)?);
+        if table == TableName::StacItems {
+            known.extend(batch_known(&batch)?);
+        }
     }
-    Ok(keys)
+    Ok((keys, known))
+}
+
+fn batch_known(batch: &RecordBatch) -> Result<Vec<Known>, TableError> {
+    let columns = Columns::new(TableName::StacItems, batch);
+    let find = |name: &'static str| columns.find(name).map(|_| columns.text(name)).transpose();
+    let (collections, cells) = (find("collection")?, find("grid_partition")?);
+    let (ids, hashes) = (columns.text("id")?, find("content_hash")?);
+    let updated = columns.find("updated").map(|_| columns.instants("updated"));
+    let updated = updated.transpose()?;
+    let rows = (0..batch.num_rows()).map(|row| {
+        let word = |array: Option<&StringArray>| Some(text(array?, row)?.to_owned());
+        Known {
+            collection: word(collections),
+            id: word(Some(ids)).unwrap_or_default(),
+            cell: word(cells),
+            content_hash: word(hashes),
+            updated: updated.as_ref().and_then(|array| array.get(row)),
+        }
+    });
+    Ok(rows.collect())
 }
 
 /// Returns the key of every row of a batch.
@@ -82,7 +143,7 @@ pub fn batch_keys(table: TableName, batch: &RecordBatch) -> Result<Vec<RowKey>, 
         .collect::<Result<_, _>>()?;
     let of_item = match table {
         TableName::StacItems => names.get(..2),
-        TableName::AssetRows | TableName::AssetFiles => None,
+        TableName::AssetRows | TableName::AssetFiles | TableName::AreaStatus => None,
     };
     let instant = key_instant(table)
         .map(|name| columns.instants(name))
@@ -92,10 +153,10 @@ pub fn batch_keys(table: TableName, batch: &RecordBatch) -> Result<Vec<RowKey>, 
         .find("content_hash")
         .map(|_| columns.text("content_hash"))
         .transpose()?;
-    let updated = match (table, columns.find("updated")) {
-        (TableName::StacItems, Some(_)) => Some(columns.instants("updated")?),
-        _ => None,
-    };
+    let updated = age(table)
+        .filter(|name| columns.find(name).is_some())
+        .map(|name| columns.instants(name))
+        .transpose()?;
     Ok((0..batch.num_rows())
         .map(|row| {
             let key = row_key(&names, instant.as_ref(), row);

@@ -1,4 +1,4 @@
-//! Rows of `swath.asset_rows` and `swath.asset_files` into Parquet files.
+//! Rows of the tables about assets and areas into Parquet files.
 
 use std::sync::Arc;
 
@@ -9,9 +9,10 @@ use arrow_array::{
 };
 use arrow_schema::DataType;
 use serde_json::Value;
-use swath_core::row::{AssetFile, AssetRow};
+use swath_core::row::{AreaStatus, AssetFile, AssetRow};
 use swath_core::{Class, TableName};
 use time::OffsetDateTime;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::instant::micros;
 use crate::writer::{Effort, EncodedFile, encode};
@@ -22,6 +23,14 @@ use crate::{TableError, schema};
 /// # Errors
 /// When the columns do not form a batch, which is a fault of ours.
 pub fn encode_asset_rows(rows: &[&AssetRow], effort: Effort) -> Result<EncodedFile, TableError> {
+    encode(TableName::AssetRows, &[asset_rows_batch(rows)?], effort)
+}
+
+/// Puts rows of `asset_rows` into columns, sorted by run, area, item and asset.
+///
+/// # Errors
+/// When the columns do not form a batch, which is a fault of ours.
+pub fn asset_rows_batch(rows: &[&AssetRow]) -> Result<RecordBatch, TableError> {
     let mut sorted = rows.to_vec();
     sorted.sort_by(|a, b| asset_row_order(a).cmp(&asset_row_order(b)));
     let rows = sorted.as_slice();
@@ -46,7 +55,7 @@ pub fn encode_asset_rows(rows: &[&AssetRow], effort: Effort) -> Result<EncodedFi
         instants(rows, |row| row.start_datetime),
         instants(rows, |row| row.end_datetime),
     ];
-    finish(TableName::AssetRows, arrays, effort)
+    batch(TableName::AssetRows, arrays)
 }
 
 fn asset_row_order(row: &AssetRow) -> impl Ord {
@@ -114,14 +123,74 @@ fn asset_file_order(row: &AssetFile) -> impl Ord {
     )
 }
 
+/// Writes rows of `area_status` as one file, sorted by run and area.
+///
+/// # Errors
+/// When the columns do not form a batch, which is a fault of ours.
+pub fn encode_area_status(rows: &[&AreaStatus], effort: Effort) -> Result<EncodedFile, TableError> {
+    let mut sorted = rows.to_vec();
+    sorted.sort_by(|a, b| area_status_order(a).cmp(&area_status_order(b)));
+    let rows = sorted.as_slice();
+    let hashes: Vec<String> = rows.iter().map(|row| found_hash(row)).collect();
+    let count = |value: fn(&AreaStatus) -> u64| long(rows, |row| Some(value(row)));
+    let arrays = vec![
+        text(rows, |row| Some(row.run_id.as_str())),
+        text(rows, |row| Some(&row.row_id)),
+        count(|row| row.row_number),
+        text(rows, |row| Some(&row.catalog)),
+        text(rows, |row| Some(row.status.as_str())),
+        count(|row| row.pages),
+        count(|row| row.requests),
+        long(rows, |row| row.matched),
+        count(|row| row.returned),
+        count(|row| row.items),
+        count(|row| row.assets),
+        count(|row| row.rejected),
+        count(|row| row.lightened),
+        count(|row| row.elapsed_ms),
+        instants(rows, |row| Some(row.finished)),
+        text(rows, |row| row.stopped.as_deref()),
+        text(rows, |row| row.error_class.map(Class::as_str)),
+        text(rows, |row| row.error.as_deref()),
+        Arc::new(hashes.iter().map(Some).collect::<StringArray>()),
+    ];
+    finish(TableName::AreaStatus, arrays, effort)
+}
+
+fn area_status_order(row: &AreaStatus) -> impl Ord {
+    (
+        row.run_id.as_str(),
+        row.row_number,
+        (&row.row_id, &row.catalog),
+        row.finished,
+    )
+}
+
+/// Hashes what a search found and how it ended, 32 hex digits.
+fn found_hash(row: &AreaStatus) -> String {
+    let found = (
+        row.status,
+        row.matched,
+        row.items,
+        row.assets,
+        row.rejected,
+        (&row.stopped, row.error_class, &row.error),
+    );
+    let text = serde_json::to_vec(&found).unwrap_or_default();
+    format!("{:032x}", xxh3_128(&text))
+}
+
 fn finish(
     table: TableName,
     arrays: Vec<ArrayRef>,
     effort: Effort,
 ) -> Result<EncodedFile, TableError> {
-    let batch = RecordBatch::try_new(schema::of(table).arrow(), arrays)
-        .map_err(|source| TableError::Batch { table, source })?;
-    encode(table, &[batch], effort)
+    encode(table, &[batch(table, arrays)?], effort)
+}
+
+fn batch(table: TableName, arrays: Vec<ArrayRef>) -> Result<RecordBatch, TableError> {
+    let schema = schema::of(table).arrow();
+    RecordBatch::try_new(schema, arrays).map_err(|source| TableError::Batch { table, source })
 }
 
 fn text<'a, T>(rows: &[&'a T], value: impl Fn(&'a T) -> Option<&'a str>) -> ArrayRef {

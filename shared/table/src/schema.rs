@@ -185,6 +185,32 @@ static ASSET_FILES: TableSchema = TableSchema {
     ],
 };
 
+/// `content_hash` is of what was found and how it ended, not of how long it took: the same again is no new version.
+static AREA_STATUS: TableSchema = TableSchema {
+    table: TableName::AreaStatus,
+    columns: &[
+        required(1, "run_id", Kind::String),
+        required(2, "row_id", Kind::String),
+        required(3, "row_number", Kind::Long),
+        required(4, "catalog", Kind::String),
+        required(5, "status", Kind::String),
+        required(6, "pages", Kind::Long),
+        required(7, "requests", Kind::Long),
+        optional(8, "matched", Kind::Long),
+        required(9, "returned", Kind::Long),
+        required(10, "items", Kind::Long),
+        required(11, "assets", Kind::Long),
+        required(12, "rejected", Kind::Long),
+        required(13, "lightened", Kind::Long),
+        required(14, "elapsed_ms", Kind::Long),
+        required(15, "finished", Kind::Timestamptz),
+        optional(16, "stopped", Kind::String),
+        optional(17, "error_class", Kind::String),
+        optional(18, "error", Kind::String),
+        required(19, "content_hash", Kind::String),
+    ],
+};
+
 /// Returns the schema of a table.
 ///
 /// The ids of `asset_rows` and `asset_files` are numbered breadth-first, those of `stac_items` in the order in which the
@@ -194,21 +220,23 @@ pub fn of(table: TableName) -> &'static TableSchema {
         TableName::StacItems => &STAC_ITEMS,
         TableName::AssetRows => &ASSET_ROWS,
         TableName::AssetFiles => &ASSET_FILES,
+        TableName::AreaStatus => &AREA_STATUS,
     }
 }
 
 impl TableSchema {
     /// Returns the Arrow schema; every field, nested ones too, carries its id under [`FIELD_ID_KEY`].
     pub fn arrow(&self) -> SchemaRef {
-        static SCHEMAS: OnceLock<[SchemaRef; 3]> = OnceLock::new();
+        static SCHEMAS: OnceLock<[SchemaRef; 4]> = OnceLock::new();
         let schemas = SCHEMAS.get_or_init(|| {
             TableName::ALL.map(|table| Arc::new(Schema::new(fields(of(table).columns))))
         });
-        let [items, rows, files] = schemas;
+        let [items, rows, files, status] = schemas;
         Arc::clone(match self.table {
             TableName::StacItems => items,
             TableName::AssetRows => rows,
             TableName::AssetFiles => files,
+            TableName::AreaStatus => status,
         })
     }
 

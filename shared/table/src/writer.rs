@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -16,14 +18,23 @@ use swath_core::{TableName, digest_hex};
 use crate::geoparquet::Summary;
 use crate::{TableError, schema};
 
-/// Rows of items are some KiB each: a group of this many is 16 to 64 MiB before compression.
+/// Rows of a group at most.
 const ROWS_PER_GROUP: usize = 16_384;
+/// Bytes of a group's texts at most, before compression, as far as rows are alike: rows of items are 2 to 20 KiB.
+const BYTES_PER_GROUP: usize = 64 << 20;
+/// Rows of a group at least, however fat they are.
+const FEWEST_PER_GROUP: usize = 1024;
+
+/// Rows up to which a file is a tiny one: a dictionary or a zstd context costs more there than all that it saves.
+const TINY: usize = 32;
+/// Rows from which a page index and a bloom filter find more than they weigh.
+const LARGE: usize = 4096;
 
 /// How much work goes into making a file small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
     /// For many small files that will be rewritten: zstd 1 on large columns, snappy on the rest, whose zstd
-    /// contexts would cost more than everything else.
+    /// contexts would cost more than everything else; in files of a few rows, snappy throughout.
     Ingest,
     /// For files that stay: zstd 9 throughout.
     Compact,
@@ -49,7 +60,7 @@ pub fn encode(
     batches: &[RecordBatch],
     effort: Effort,
 ) -> Result<EncodedFile, TableError> {
-    let mut writer = FileWriter::new(table, Vec::new(), effort)?;
+    let mut writer = FileWriter::new(table, Vec::new(), effort, Expected::of(batches))?;
     for batch in batches {
         writer.write(batch)?;
     }
@@ -57,6 +68,50 @@ pub fn encode(
     let bytes = Bytes::from(bytes);
     let name = format!("part_{}.parquet", digest_hex(&[&bytes], 8));
     Ok(EncodedFile { bytes, rows, name })
+}
+
+/// What will come into a file, on which its settings depend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of their texts, about.
+    pub bytes: usize,
+}
+
+impl Expected {
+    /// Any number of short rows: what is said of a stream.
+    pub const MANY: Self = Self {
+        rows: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    /// Counts what is there: the same rows count the same, however they are cut into batches.
+    pub fn of(batches: &[RecordBatch]) -> Self {
+        let columns = batches.iter().flat_map(RecordBatch::columns);
+        Self {
+            rows: batches.iter().map(RecordBatch::num_rows).sum(),
+            bytes: columns.map(text_bytes).sum(),
+        }
+    }
+
+    fn rows_per_group(self) -> usize {
+        let fitting = BYTES_PER_GROUP / (self.bytes / self.rows.max(1)).max(1);
+        fitting.clamp(FEWEST_PER_GROUP, ROWS_PER_GROUP)
+    }
+}
+
+/// Returns how many bytes of text or binary an array has.
+fn text_bytes(array: &ArrayRef) -> usize {
+    let between = |offsets: &[i32]| match (offsets.first(), offsets.last()) {
+        (Some(first), Some(last)) => usize::try_from(last - first).unwrap_or(0),
+        _ => 0,
+    };
+    match array.data_type() {
+        DataType::Utf8 => between(array.as_string::<i32>().value_offsets()),
+        DataType::Binary => between(array.as_binary::<i32>().value_offsets()),
+        _ => 0,
+    }
 }
 
 /// One Parquet file in the making; never more than a row group of it, compressed, is held.
@@ -79,10 +134,15 @@ impl<W: Write + Send> FileWriter<W> {
     ///
     /// # Errors
     /// When the output takes no bytes.
-    pub fn new(table: TableName, output: W, effort: Effort) -> Result<Self, TableError> {
+    pub fn new(
+        table: TableName,
+        output: W,
+        effort: Effort,
+        expected: Expected,
+    ) -> Result<Self, TableError> {
         let failed = |source| TableError::Write { table, source };
         let options = ArrowWriterOptions::new()
-            .with_properties(properties(table, effort))
+            .with_properties(properties(table, effort, expected))
             // The embedded Arrow schema is 5 KiB per file and says nothing that the Parquet types do not.
             .with_skip_arrow_metadata(true);
         let arrow = schema::of(table).arrow();
@@ -129,41 +189,63 @@ impl<W: Write + Send> FileWriter<W> {
     }
 }
 
-fn properties(table: TableName, effort: Effort) -> WriterProperties {
+fn properties(table: TableName, effort: Effort, expected: Expected) -> WriterProperties {
+    let is_large = expected.rows >= LARGE;
+    let is_tiny = expected.rows <= TINY;
+    let statistics = if is_large {
+        EnabledStatistics::Page
+    } else {
+        EnabledStatistics::Chunk
+    };
     let builder = WriterProperties::builder()
         // Without a version: the same rows give the same bytes in every release that keeps the settings.
         .set_created_by("swath".to_owned())
-        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true)
+        .set_max_row_group_row_count(Some(expected.rows_per_group()))
+        .set_statistics_enabled(statistics)
+        .set_offset_index_disabled(!is_large)
         .set_sorting_columns(sorting(table));
-    let builder = compressed(builder, table, effort);
-    undictionaried(table)
-        .iter()
-        .fold(builder, |builder, name| {
-            builder.set_column_dictionary_enabled(path(name), false)
+    let builder = match effort {
+        Effort::Compact => builder.set_compression(zstd(9)),
+        Effort::Ingest => builder.set_compression(Compression::SNAPPY),
+    };
+    if is_tiny {
+        return builder.set_dictionary_enabled(false).build();
+    }
+    let builder = if effort == Effort::Ingest {
+        large(table).iter().fold(builder, |builder, name| {
+            builder.set_column_compression(path(name), zstd(1))
         })
-        .build()
+    } else {
+        builder
+    };
+    let builder = undictionaried(table).iter().fold(builder, |builder, name| {
+        builder.set_column_dictionary_enabled(path(name), false)
+    });
+    if is_large && table == TableName::StacItems {
+        let group = expected.rows_per_group().min(expected.rows) as u64;
+        return with_bloom_filter(builder, path("id"), group).build();
+    }
+    builder.build()
+}
+
+/// Lets readers that look for one value of a column pass over the groups that lack it.
+fn with_bloom_filter(
+    builder: WriterPropertiesBuilder,
+    column: ColumnPath,
+    values: u64,
+) -> WriterPropertiesBuilder {
+    builder
+        .set_column_bloom_filter_enabled(column.clone(), true)
+        .set_column_bloom_filter_fpp(column.clone(), 0.01)
+        .set_column_bloom_filter_ndv(column, values)
+}
+
+fn zstd(level: i32) -> Compression {
+    Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default())
 }
 
 fn path(name: &str) -> ColumnPath {
     ColumnPath::new(vec![name.to_owned()])
-}
-
-fn compressed(
-    builder: WriterPropertiesBuilder,
-    table: TableName,
-    effort: Effort,
-) -> WriterPropertiesBuilder {
-    let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default());
-    match effort {
-        Effort::Compact => builder.set_compression(zstd(9)),
-        Effort::Ingest => large(table)
-            .iter()
-            .fold(builder.set_compression(Compression::SNAPPY), |b, name| {
-                b.set_column_compression(path(name), zstd(1))
-            }),
-    }
 }
 
 /// Columns that hold most of a table's bytes.
@@ -179,6 +261,7 @@ fn large(table: TableName) -> &'static [&'static str] {
         ],
         TableName::AssetRows => &["area", "item_properties", "item_bbox", "item_id", "href"],
         TableName::AssetFiles => &["item_id", "out_file_path", "source_href", "sha256", "error"],
+        TableName::AreaStatus => &["row_id", "content_hash", "error"],
     }
 }
 
@@ -196,6 +279,7 @@ fn undictionaried(table: TableName) -> &'static [&'static str] {
         ],
         TableName::AssetRows => &["href"],
         TableName::AssetFiles => &["out_file_path", "source_href", "sha256", "etag"],
+        TableName::AreaStatus => &["row_id", "content_hash"],
     }
 }
 

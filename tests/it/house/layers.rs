@@ -36,12 +36,15 @@ const LAYERS: [(&str, &str, &str); 6] = [
 ];
 
 /// Each function, and which shared crates it may take besides `core`, `cloud` and `lambda`.
-const FUNCTIONS: [(&str, &str); 5] = [
+const FUNCTIONS: [(&str, &str); 8] = [
     ("plan", "table"),
     ("search", ""),
     ("download", "raster"),
+    ("list", "table"),
+    ("ingest", ""),
     ("write", "table"),
     ("commit", "table lake"),
+    ("repair", "table lake"),
 ];
 
 /// Functions whose whole tree stays free of these, for their cold start's sake.

@@ -76,7 +76,8 @@ fn no_source_file_is_forgotten() {
             _ => (folder, name.trim_end_matches(".rs")),
         };
         let parents = ["/lib.rs", "/main.rs", "/mod.rs", ".rs"].map(|end| format!("{folder}{end}"));
-        let declares = |file: &&File| file.text().contains(&format!("mod {module};"));
+        let names = [format!("mod {module};"), format!("#[path = \"{name}\"]")];
+        let declares = |file: &&File| names.iter().any(|it| file.text().contains(it));
         if !parents
             .iter()
             .filter_map(|path| by_path.get(path.as_str()).copied())

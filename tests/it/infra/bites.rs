@@ -6,7 +6,7 @@ use super::{queues, rights, watch};
 type Rule = fn(&Template) -> Vec<String>;
 
 /// A rule, and a change to the template that breaks it: the first place that says the one says the other instead.
-const BROKEN: [(&str, Rule, &str, &str); 24] = [
+const BROKEN: [(&str, Rule, &str, &str); 27] = [
     (
         "visibility",
         queues::visibility,
@@ -96,6 +96,24 @@ const BROKEN: [(&str, Rule, &str, &str); 24] = [
         rights::receiving,
         "sqs:ReceiveMessage, ",
         "",
+    ),
+    (
+        "a message that cannot wait",
+        rights::receiving,
+        "Action: sqs:ChangeMessageVisibility, Resource: !GetAtt SearchQueue.Arn",
+        "Action: sqs:GetQueueUrl, Resource: !GetAtt SearchQueue.Arn",
+    ),
+    (
+        "another count of deliveries",
+        rights::receiving,
+        "SWATH_MAX_RECEIVES: !Ref SearchReceives",
+        "SWATH_MAX_RECEIVES: !Ref DownloadReceives",
+    ),
+    (
+        "a loop that is cut",
+        queues::loops,
+        "RecursiveLoop: Allow",
+        "RecursiveLoop: Terminate",
     ),
     (
         "a rule for every key",

@@ -19,6 +19,9 @@ const RECEIVING: [&str; 3] = [
     "sqs:ReceiveMessage",
 ];
 
+/// Rights to have a message of one's own queue come again.
+const WAITING: [&str; 2] = ["sqs:ChangeMessageVisibility", "sqs:SendMessage"];
+
 #[test]
 fn no_right_is_wider_than_a_prefix() {
     no_faults("wildcards", &wildcards(&Template::parse(&text())));
@@ -112,9 +115,14 @@ pub(super) fn roles(template: &Template) -> Vec<String> {
 pub(super) fn receiving(template: &Template) -> Vec<String> {
     let statements = template.statements();
     let mut faults = Vec::new();
-    for mapping in template.mappings() {
+    let mappings = template.mappings();
+    for mapping in &mappings {
         let role = named(&mapping.properties["Role"]).unwrap_or_default();
         let own = || statements.iter().filter(|statement| statement.role == role);
+        let feeds = |queue: &str| {
+            let mut feeding = mappings.iter().filter(|one| one.queue == queue);
+            feeding.any(|one| one.function == mapping.function)
+        };
         let about = |name: &str| -> BTreeSet<&str> {
             let about =
                 own().filter(|statement| statement.resources.iter().any(|place| place.of == name));
@@ -126,6 +134,23 @@ pub(super) fn receiving(template: &Template) -> Vec<String> {
         if !RECEIVING.iter().all(|action| queue.contains(action)) {
             faults.push(format!(
                 "{role} may not take from {}: {queue:?}",
+                mapping.queue
+            ));
+        }
+        // Whoever counts deliveries has messages wait, and sends a copy before the last one.
+        let counts = named(&mapping.properties["Environment"]["Variables"]["SWATH_MAX_RECEIVES"]);
+        let waits = WAITING.iter().all(|action| queue.contains(action));
+        if counts.is_some() != waits {
+            faults.push(format!(
+                "{role}: messages of {} wait: {waits}, deliveries counted as {counts:?}",
+                mapping.queue
+            ));
+        }
+        let most =
+            &template.all("AWS::SQS::Queue")[mapping.queue]["RedrivePolicy"]["maxReceiveCount"];
+        if counts.is_some() && counts != named(most) {
+            faults.push(format!(
+                "{}: gives up after {most}, its function counts to {counts:?}",
                 mapping.queue
             ));
         }
@@ -141,7 +166,7 @@ pub(super) fn receiving(template: &Template) -> Vec<String> {
         });
         let others = others
             .flat_map(|statement| &statement.resources)
-            .filter(|place| place.of != mapping.queue);
+            .filter(|place| !feeds(&place.of));
         faults.extend(others.map(|place| format!("{role} may take from {}", place.of)));
     }
     faults

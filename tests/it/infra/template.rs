@@ -86,6 +86,19 @@ impl Template {
                 }
             }
         }
+        for event in self.all("AWS::Lambda::EventSourceMapping").into_values() {
+            let (function, properties) = self
+                .functions()
+                .into_iter()
+                .find(|(name, _)| named(&event["FunctionName"]) == Some(name))
+                .expect("a mapping names its function");
+            mappings.push(Mapping {
+                function,
+                properties,
+                queue: named(&event["EventSourceArn"]).expect("a mapping names its queue"),
+                event,
+            });
+        }
         mappings
     }
 
@@ -142,6 +155,12 @@ impl Template {
             };
         }
         let text = words(arn);
+        if let Some(queue) = self.queue_at(&text) {
+            return Place {
+                of: queue.to_owned(),
+                keys: None,
+            };
+        }
         let (bucket, keys) = match text.split_once('/') {
             Some((bucket, keys)) => (bucket, Some(keys.to_owned())),
             None => (text.as_str(), None),
@@ -154,6 +173,15 @@ impl Template {
             None => self.bucket_called(bucket).unwrap_or(bucket).to_owned(),
         };
         Place { of, keys }
+    }
+
+    /// Returns the queue that an ARN spells out, as rights on what may not be there have to.
+    fn queue_at(&self, arn: &str) -> Option<&str> {
+        let place = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:";
+        let name = arn.strip_prefix(place)?;
+        let queues = self.all("AWS::SQS::Queue").into_iter();
+        let mut called = queues.filter(|(_, queue)| words(&queue["QueueName"]) == name);
+        called.next().map(|(logical, _)| logical)
     }
 
     fn bucket_called(&self, arn: &str) -> Option<&str> {

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -10,6 +10,7 @@ use swath_cloud::http::{Timeouts, for_apis};
 use swath_cloud::queue::{MemoryReceiver, channel};
 use swath_cloud::stac::{Client, Stopped};
 use swath_core::aoi::Areas;
+use swath_core::row::SearchEnd;
 use swath_core::{AssetChoice, Job, RunId};
 
 use super::*;
@@ -70,6 +71,7 @@ struct Sent {
     items: Vec<String>,
     rows: Vec<AssetRow>,
     downloads: Vec<DownloadAsset>,
+    statuses: Vec<AreaStatus>,
     /// Each message's size on the wire.
     bytes: Vec<usize>,
 }
@@ -94,6 +96,7 @@ impl World {
                             .extend(body.items.iter().map(|item| item.get().to_owned()));
                     }
                     Body::WriteRows(WriteRows::AssetRows(rows)) => sent.rows.extend(rows),
+                    Body::WriteRows(WriteRows::AreaStatus(rows)) => sent.statuses.extend(rows),
                     Body::DownloadAsset(body) => sent.downloads.push(body),
                     other => panic!("{other:?}"),
                 }
@@ -146,6 +149,12 @@ async fn an_item_becomes_a_row_and_a_download_per_asset() {
     assert_eq!((found.items, found.assets, found.downloads), (1, 2, 2));
     assert!(found.is_short());
     let sent = world.sent().await;
+    let [status] = sent.statuses.as_slice() else {
+        panic!("{:?}", sent.statuses)
+    };
+    assert_eq!(status.status, SearchEnd::Partial, "3 match, 1 was served");
+    assert_eq!((status.matched, status.returned), (Some(3), 1));
+    assert_eq!((status.row_id.as_str(), status.requests), ("field 7", 2));
     assert_eq!(sent.items, [FULL]);
     let date = "2024-06-01 10:00:00.040Z";
     let row = AssetRow {
@@ -311,6 +320,13 @@ async fn an_error_on_the_second_page_leaves_the_first_one_sent() {
     assert!(swath_core::chain(&error).contains("400 Bad Request: no such page"));
     let sent = world.sent().await;
     assert_eq!((sent.items.len(), sent.downloads.len()), (1, 1));
+    let [status] = sent.statuses.as_slice() else {
+        panic!("{:?}", sent.statuses)
+    };
+    assert_eq!((status.status, status.items), (SearchEnd::Error, 1));
+    assert_eq!((status.pages, status.requests), (1, 3));
+    assert_eq!(status.error_class, Some(Class::Invalid));
+    assert!(status.error.as_ref().unwrap().contains("no such page"));
 }
 
 #[tokio::test]
@@ -389,8 +405,16 @@ async fn areas_asked_for_together_get_their_own_rows_and_each_item_once() {
         .collect();
     assert_eq!(
         counts,
-        [(2, 4, "ok"), (1, 2, "ok"), (0, 0, "empty"), (0, 0, "empty")]
+        [
+            (2, 4, SearchEnd::Ok),
+            (1, 2, SearchEnd::Ok),
+            (0, 0, SearchEnd::Empty),
+            (0, 0, SearchEnd::Empty)
+        ]
     );
+    let failures = BTreeMap::new();
+    let told = together.tell(&run, &found, &failures, &world.context);
+    told.await.unwrap();
     let sent = world.sent().await;
     assert_eq!(
         sent.items,
@@ -398,6 +422,13 @@ async fn areas_asked_for_together_get_their_own_rows_and_each_item_once() {
         "each item once, and none that lies in no area"
     );
     assert_eq!(sent.rows.len(), 6);
+    let told = sent.statuses.iter();
+    let told: Vec<_> = told
+        .map(|row| (row.status.as_str(), row.pages, row.requests))
+        .collect();
+    // The landing page and the one search, counted once.
+    let expected = [("ok", 1, 2), ("ok", 1, 0), ("empty", 1, 0), ("empty", 1, 0)];
+    assert_eq!(told, expected);
 
     let mut capped = Job::new("https://stac.example/".parse().unwrap());
     capped.max_items = Some(1);

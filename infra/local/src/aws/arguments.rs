@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use swath_core::Level;
+use swath_core::{Level, RunId};
 use url::Url;
 
 /// What to do with a deployment; `AWS_ENDPOINT_URL` says that it is on an emulator.
@@ -17,7 +17,7 @@ pub(crate) enum AwsCommand {
     Deploy(DeployArgs),
     /// Upload areas of interest to a deployment, which searches, fetches and catalogs them.
     Submit(SubmitArgs),
-    /// Say what waits in a deployment's queues and what its tables hold.
+    /// Say what waits in a deployment's queues and what its tables hold, or how far one run has come.
     Status(StatusArgs),
     /// See and send again what a deployment has given up on.
     Dlq(DeadLettersArgs),
@@ -86,9 +86,13 @@ fn parameter(text: &str) -> Result<String, String> {
 /// The arguments of `swath submit`.
 #[derive(Debug, Args)]
 pub(crate) struct SubmitArgs {
-    /// A GeoJSON file of areas; or `{"job": …, "areas": …}`, which needs no `--catalog`.
+    /// Areas of interest: GeoJSON, GeoJSON text sequence, NDJSON, CSV, Parquet; a file, a folder of them, an s3:// address, or
+    /// `-` for standard input. `{"job": …, "areas": …}` needs no `--catalog`.
     #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    pub(crate) file: String,
+    /// The column of a CSV or Parquet file that holds the geometry: GeoJSON, WKT, WKB or H3 cells.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) geojson_col: Option<String>,
     /// The STAC API's landing page.
     #[arg(long, value_name = "URL")]
     pub(crate) catalog: Option<Url>,
@@ -115,7 +119,8 @@ pub(crate) struct SubmitArgs {
     /// Find and catalog items, download nothing.
     #[arg(long, requires = "catalog")]
     pub(crate) no_download: bool,
-    /// Wait until no queue has had a message for some seconds, then say what the tables hold.
+    /// Follow the run: say how far it has come on standard error, until every area is searched and no queue has had a message
+    /// for some seconds; then what became of it.
     #[arg(long)]
     pub(crate) wait: bool,
     /// One JSON object on standard output.
@@ -129,12 +134,22 @@ pub(crate) struct SubmitArgs {
 /// The arguments of `swath status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
+    /// Say how far this run has come instead: its areas, items and assets. Reads both tables of assets whole.
+    #[arg(value_name = "RUN", value_parser = run_id)]
+    pub(crate) run: Option<RunId>,
     /// One JSON object on standard output.
     #[arg(long)]
     pub(crate) json: bool,
     /// Which deployment.
     #[command(flatten)]
     pub(crate) deployment: DeploymentArgs,
+}
+
+fn run_id(text: &str) -> Result<RunId, String> {
+    if text.is_empty() {
+        return Err("a run has an id".to_owned());
+    }
+    Ok(RunId::new(text))
 }
 
 /// The arguments of `swath dlq`.
@@ -204,20 +219,29 @@ pub(crate) enum Function {
     Search,
     /// Downloads.
     Download,
+    /// Lists archives of items.
+    List,
+    /// Fetches the items of an archive.
+    Ingest,
     /// Writes data files.
     Write,
     /// Commits them.
     Commit,
+    /// Has downloaded again what is not as it should be.
+    Repair,
 }
 
 impl Function {
     /// All of them, in the order of the chain.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Plan,
         Self::Search,
         Self::Download,
+        Self::List,
+        Self::Ingest,
         Self::Write,
         Self::Commit,
+        Self::Repair,
     ];
 
     /// Returns the name that its queue and its log bear after the deployment's.
@@ -226,8 +250,11 @@ impl Function {
             Self::Plan => "plan",
             Self::Search => "search",
             Self::Download => "download",
+            Self::List => "list",
+            Self::Ingest => "ingest",
             Self::Write => "write",
             Self::Commit => "commit",
+            Self::Repair => "repair",
         }
     }
 }

@@ -21,20 +21,22 @@ const EMPTY_ANSWERS: u32 = 3;
 /// Counts the dead letters of each function; a deployment without any is well.
 pub(super) async fn list(deployment: &Deployment, json: bool) -> Result<Exit, AwsError> {
     #[derive(Serialize)]
-    struct Line {
+    struct Line<'a> {
         function: &'static str,
+        queue: &'a str,
         dead: u64,
     }
     for queues in &deployment.queues {
         let depth = deployment.depth(&queues.dead).await?;
         let line = Line {
             function: queues.function.name(),
+            queue: &queues.label,
             dead: depth.waiting + depth.under_way,
         };
         if json {
             run::print_json(&line);
         } else {
-            run::print_text(&format!("{:<9} {:>7}\n", line.function, line.dead));
+            run::print_text(&format!("{:<10} {:>7}\n", line.queue, line.dead));
         }
     }
     Ok(Exit::Done)
@@ -119,8 +121,9 @@ pub(super) async fn replay(
     json: bool,
 ) -> Result<Exit, AwsError> {
     #[derive(Serialize)]
-    struct Line {
+    struct Line<'a> {
         function: &'static str,
+        queue: &'a str,
         replayed: usize,
     }
     let mut left = chosen.max.unwrap_or(usize::MAX);
@@ -137,11 +140,16 @@ pub(super) async fn replay(
         }
         reader.put_back().await?;
         let function = queues.function.name();
-        let line = Line { function, replayed };
+        let queue = &queues.label;
+        let line = Line {
+            function,
+            queue,
+            replayed,
+        };
         if json {
             run::print_json(&line);
         } else if replayed > 0 {
-            run::print_text(&format!("{function:<9} {replayed:>7} sent again\n"));
+            run::print_text(&format!("{queue:<10} {replayed:>7} sent again\n"));
         }
     }
     Ok(Exit::Done)

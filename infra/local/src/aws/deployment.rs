@@ -30,6 +30,8 @@ pub(super) struct Deployment {
 #[derive(Clone, Debug)]
 pub(super) struct Queues {
     pub(super) function: Function,
+    /// The function's name, of an upstream's own queue its number behind it.
+    pub(super) label: String,
     /// Where its messages wait.
     pub(super) work: String,
     /// Where those end that it has given up on.
@@ -42,6 +44,9 @@ pub(super) struct Depth {
     pub(super) waiting: u64,
     pub(super) under_way: u64,
 }
+
+/// Upstreams that the template has places for.
+const UPSTREAMS: u8 = 4;
 
 impl Deployment {
     /// Looks up the queues of a deployment with the environment's credentials and region.
@@ -59,7 +64,9 @@ impl Deployment {
         let sqs = aws_sdk_sqs::Client::new(&shared);
         let name = &arguments.name;
         let queues = Function::ALL.map(|function| find_queues(&sqs, name, function));
-        let queues = try_join_all(queues).await?;
+        let mut queues = try_join_all(queues).await?;
+        let upstreams = (1..=UPSTREAMS).map(|number| find_upstream(&sqs, name, number));
+        queues.extend(try_join_all(upstreams).await?.into_iter().flatten());
         let account = queues.first().and_then(|queues| account_of(&queues.work));
         let account = account.ok_or_else(|| AwsError::QueueUrl {
             url: queues
@@ -132,13 +139,12 @@ impl Deployment {
         })
     }
 
-    /// Returns whether no queue holds a message.
-    pub(super) async fn is_quiet(&self) -> Result<bool, AwsError> {
+    /// Counts the messages that wait for functions or are worked on.
+    pub(super) async fn messages(&self) -> Result<u64, AwsError> {
         let depths = self.queues.iter().map(|queues| self.depth(&queues.work));
         let depths = try_join_all(depths).await?;
-        Ok(depths
-            .iter()
-            .all(|depth| depth.waiting + depth.under_way == 0))
+        let messages = depths.iter().map(|depth| depth.waiting + depth.under_way);
+        Ok(messages.sum())
     }
 }
 
@@ -169,9 +175,35 @@ async fn find_queues(
     let dead = format!("{work}-dead");
     Ok(Queues {
         function,
+        label: function.name().to_owned(),
         work: find_queue(sqs, name, work).await?,
         dead: find_queue(sqs, name, dead).await?,
     })
+}
+
+/// Finds the queues of the downloads from an upstream, if it has queues of its own.
+async fn find_upstream(
+    sqs: &aws_sdk_sqs::Client,
+    name: &str,
+    number: u8,
+) -> Result<Option<Queues>, AwsError> {
+    let label = format!("{}-{number}", Function::Download.name());
+    let work = format!("{name}-{label}");
+    let found = match find_queue(sqs, name, work.clone()).await {
+        Ok(found) => found,
+        Err(AwsError::NoQueue { source, .. }) if is_missing(&source) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Queues {
+        function: Function::Download,
+        label,
+        work: found,
+        dead: find_queue(sqs, name, format!("{work}-dead")).await?,
+    }))
+}
+
+fn is_missing(error: &aws_sdk_sqs::Error) -> bool {
+    matches!(error, aws_sdk_sqs::Error::QueueDoesNotExist(_))
 }
 
 async fn find_queue(

@@ -101,15 +101,9 @@ pub enum AwsError {
         #[source]
         source: Box<swath_lake::LakeError>,
     },
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The areas cannot be read.
+    #[error("cannot use the areas")]
+    Areas(#[source] Box<crate::areas::ReadError>),
     /// The file has no name of its own.
     #[error("{} has no name that the upload could bear", path.display())]
     NoName {
@@ -125,6 +119,12 @@ pub enum AwsError {
         #[source]
         source: Box<swath_plan::UploadError>,
     },
+    /// Nothing is known of a run.
+    #[error("nothing is known of run {run_id:?}: it is not planned yet, or another deployment's")]
+    NoRun {
+        /// The run's id.
+        run_id: String,
+    },
     /// The upload is gone before it could be looked at.
     #[error("{key} is gone")]
     Gone {
@@ -137,7 +137,10 @@ impl AwsError {
     /// Returns how the process ends.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::File { .. } | Self::NoName { .. } | Self::Unplannable { .. } => Exit::Input,
+            Self::Areas(_)
+            | Self::NoName { .. }
+            | Self::NoRun { .. }
+            | Self::Unplannable { .. } => Exit::Input,
             _ => Exit::Deployment,
         }
     }

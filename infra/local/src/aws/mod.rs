@@ -7,6 +7,7 @@ mod doctor;
 mod emulator;
 mod error;
 mod package;
+mod run_status;
 mod status;
 mod submit;
 
@@ -26,7 +27,10 @@ pub(crate) async fn command(command: AwsCommand) -> Result<Exit, AwsError> {
         AwsCommand::Submit(arguments) => submit::submit(&arguments).await,
         AwsCommand::Status(arguments) => {
             let deployment = Deployment::find(&arguments.deployment).await?;
-            status::status(&deployment, arguments.json).await
+            match &arguments.run {
+                Some(run) => run_status::status(&deployment, run, arguments.json).await,
+                None => status::status(&deployment, arguments.json).await,
+            }
         }
         AwsCommand::Dlq(arguments) => {
             let deployment = Deployment::find(&arguments.deployment).await?;

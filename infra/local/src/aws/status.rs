@@ -22,6 +22,7 @@ pub(super) struct Status {
 #[derive(Debug, Serialize)]
 struct QueueStatus {
     function: &'static str,
+    queue: String,
     #[serde(flatten)]
     depth: Depth,
     dead: u64,
@@ -53,6 +54,7 @@ impl Status {
             let dead = deployment.depth(&found.dead).await?;
             queues.push(QueueStatus {
                 function: found.function.name(),
+                queue: found.label.clone(),
                 depth: deployment.depth(&found.work).await?,
                 dead: dead.waiting + dead.under_way,
             });
@@ -97,8 +99,8 @@ impl Status {
             let Depth { waiting, under_way } = queue.depth;
             let _ = writeln!(
                 text,
-                "  {:<9} {waiting:>7} waiting {under_way:>7} under way {:>7} given up",
-                queue.function, queue.dead
+                "  {:<10} {waiting:>7} waiting {under_way:>7} under way {:>7} given up",
+                queue.queue, queue.dead
             );
         }
         for table in &self.tables {

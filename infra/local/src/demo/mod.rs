@@ -9,6 +9,7 @@ use std::sync::Arc;
 use raster::Rasters;
 use swath_core::{AssetChoice, Job};
 
+use crate::areas;
 use crate::cli::{DemoArgs, How};
 use crate::exit::Exit;
 use crate::run::{self, CommandError, RunRequest};
@@ -47,7 +48,8 @@ pub(crate) async fn demo(arguments: DemoArgs) -> Result<Exit, CommandError> {
         ..Job::new(served.url().parse().map_err(CommandError::Address)?)
     };
     let request = RunRequest {
-        areas: scene::places(),
+        areas: areas::of_bytes("the demo's places", &scene::places().into(), None)
+            .map_err(CommandError::areas)?,
         job,
         out: arguments.out.clone(),
         how: arguments.how,

@@ -117,7 +117,7 @@ pub struct FetchArgs {
 
 /// A secret on the command line or, better, in the environment; `Debug` does not show it.
 #[derive(Clone, Debug)]
-pub struct Secret(Redacted<String>);
+pub struct Secret(pub(crate) Redacted<String>);
 
 impl std::str::FromStr for Secret {
     type Err = std::convert::Infallible;

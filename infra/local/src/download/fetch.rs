@@ -71,18 +71,28 @@ impl Contexts {
 }
 
 /// An asset's outcome, as a line of `--json`. The names are part of the interface.
-#[derive(Debug, Serialize)]
-struct AssetLine {
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct AssetLine {
     event: &'static str,
     item_id: String,
     asset_name: String,
     outcome: &'static str,
-    good: bool,
-    path: Option<String>,
+    /// Whether a whole file lies in its place now.
+    pub(crate) good: bool,
+    /// Where.
+    pub(crate) path: Option<String>,
     class: Option<Class>,
     code: Option<String>,
     error: Option<String>,
     bytes: u64,
+    /// The file's size.
+    pub(crate) size_bytes: Option<u64>,
+    /// When its row was written.
+    #[serde(skip)]
+    pub(crate) last_update: Option<time::OffsetDateTime>,
+    /// The row that asked for it.
+    #[serde(skip)]
+    pub(crate) number: usize,
 }
 
 /// Assets on their way.
@@ -93,6 +103,8 @@ pub(crate) struct Fetching {
     pub(crate) concurrency: u16,
     pub(crate) fail_fast: bool,
     pub(crate) json: bool,
+    /// Whether outcomes are kept for the caller.
+    pub(crate) keep: bool,
 }
 
 /// The figures of a command that fetches. The names are part of the interface.
@@ -123,6 +135,9 @@ pub(crate) struct Tally {
     pub(crate) failures: Vec<String>,
     /// Whether it was interrupted.
     pub(crate) interrupted: bool,
+    /// The outcomes, where they are kept.
+    #[serde(skip)]
+    pub(crate) settled: Vec<AssetLine>,
 }
 
 impl Fetching {
@@ -152,6 +167,9 @@ impl Fetching {
             done += 1;
             let good = tally.count(&line);
             self.tell(&line);
+            if self.keep {
+                tally.settled.push(line);
+            }
             if !good && self.fail_fast {
                 break;
             }
@@ -169,7 +187,7 @@ impl Fetching {
             context,
         ));
         match fetched.await {
-            Ok(fetched) => line_of(fetched),
+            Ok(fetched) => line_of(fetched, one.number),
             Err(error) => AssetLine {
                 event: "asset",
                 item_id: one.asked.item_id.clone(),
@@ -181,6 +199,9 @@ impl Fetching {
                 code: Some(error.class().to_string()),
                 error: Some(chain(&error)),
                 bytes: 0,
+                size_bytes: None,
+                last_update: None,
+                number: one.number,
             },
         }
     }
@@ -201,7 +222,7 @@ impl Fetching {
     }
 }
 
-fn line_of(fetched: Fetched) -> AssetLine {
+fn line_of(fetched: Fetched, number: usize) -> AssetLine {
     let row = fetched.row;
     AssetLine {
         event: "asset",
@@ -214,6 +235,9 @@ fn line_of(fetched: Fetched) -> AssetLine {
         code: row.error_code,
         error: row.error,
         bytes: fetched.bytes_fetched,
+        size_bytes: row.out_file_sz,
+        last_update: Some(row.last_update),
+        number,
     }
 }
 

@@ -9,8 +9,8 @@ use swath_cloud::queue::{self, MemoryReceiver, Queue};
 use swath_cloud::store::{self, Store};
 use swath_core::chain;
 use swath_core::grid::{GridOptions, GridSpec};
-use swath_lake::pointer::SqlitePointer;
-use swath_lake::{Lake, Place};
+use swath_lake::pointer::LockedPointer;
+use swath_lake::{Lake, Now, Place};
 use tokio::task::JoinHandle;
 
 use crate::run::CommandError;
@@ -87,7 +87,8 @@ async fn open_lake(at: &Store, folder: &Path) -> Result<Arc<Lake>, CommandError>
         at.prefix.clone(),
         &root.to_string_lossy(),
     );
-    let pointer = Arc::new(SqlitePointer::new(root.join("earthcatalog.db")));
+    let now = Now::new(|| SystemClock.now());
+    let pointer = Arc::new(LockedPointer::in_folder(&root, &place, now));
     let lake = Lake::open(place, pointer, GridSpec::default()).await;
     lake.map(Arc::new).map_err(|source| CommandError::Lake {
         path: folder.to_owned(),

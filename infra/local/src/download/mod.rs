@@ -13,7 +13,7 @@ use swath_cloud::store;
 use swath_core::RunId;
 use url::Url;
 
-pub use args::{DownloadArgs, FetchArgs, OnCollision, SignArg, SignArgError};
+pub use args::{DownloadArgs, FetchArgs, OnCollision, Secret, SignArg, SignArgError};
 pub use plan::PlanError;
 pub use rows::RowsError;
 
@@ -21,10 +21,9 @@ use crate::exit::Exit;
 use crate::run::{CommandError, print_json, print_text};
 use fetch::Tally;
 
-pub(crate) use fetch::{Fetching, contexts};
+pub(crate) use fetch::{AssetLine, Fetching, contexts};
 pub(crate) use ledger::Ledger;
 pub(crate) use plan::Planned;
-pub(crate) use rows::{Row, object_of};
 
 /// Runs `swath download`.
 pub(crate) async fn command(arguments: DownloadArgs) -> Result<Exit, CommandError> {
@@ -51,6 +50,7 @@ pub(crate) async fn command(arguments: DownloadArgs) -> Result<Exit, CommandErro
         concurrency: arguments.fetch.concurrency,
         fail_fast: arguments.fail_fast,
         json,
+        keep: false,
     };
     let mut tally = fetching.run(planned).await;
     tally.take(ledger.close().await);
@@ -59,7 +59,7 @@ pub(crate) async fn command(arguments: DownloadArgs) -> Result<Exit, CommandErro
 }
 
 /// Names where rows came from that name no catalog.
-fn origin(rows: &Path) -> Result<Url, CommandError> {
+pub(crate) fn origin(rows: &Path) -> Result<Url, CommandError> {
     let path = if rows == Path::new("-") {
         PathBuf::from("/dev/stdin")
     } else {

@@ -16,6 +16,8 @@ use super::rows::Row;
 pub(crate) struct Planned {
     pub(crate) asked: DownloadAsset,
     pub(crate) key: String,
+    /// The row that asks for it, from 0.
+    pub(crate) number: usize,
 }
 
 /// A plan that cannot be carried out.
@@ -140,7 +142,11 @@ fn plan_one(row: Row, arguments: &DownloadArgs, catalog: Url) -> Result<Planned,
         size_bytes: row.size_bytes,
         checksum: row.checksum,
     };
-    Ok(Planned { asked, key })
+    Ok(Planned {
+        asked,
+        key,
+        number: 0,
+    })
 }
 
 /// Parts assets that share a name, or refuses them before the first byte. Names that differ by case alone are one on

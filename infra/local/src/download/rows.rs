@@ -3,16 +3,11 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use arrow_array::cast::AsArray as _;
-use arrow_array::types::{
-    Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
-};
-use arrow_array::{Array as _, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use serde_json::{Map, Value};
 use swath_core::stac::parse_datetime;
+use swath_table::plain::row_of;
 use time::OffsetDateTime;
 
 use super::csv;
@@ -140,43 +135,9 @@ fn of_parquet(bytes: Bytes) -> Result<Vec<Map<String, Value>>, RowsError> {
     let mut objects = Vec::new();
     for batch in reader.map_err(RowsError::Parquet)? {
         let batch = batch.map_err(RowsError::Arrow)?;
-        objects.extend((0..batch.num_rows()).map(|row| object_of(&batch, row)));
+        objects.extend((0..batch.num_rows()).map(|row| row_of(&batch, row)));
     }
     Ok(objects)
-}
-
-/// Returns the plain values of a row.
-pub(crate) fn object_of(batch: &RecordBatch, row: usize) -> Map<String, Value> {
-    let schema = batch.schema_ref();
-    let columns = schema.fields().iter().zip(batch.columns());
-    columns
-        .filter_map(|(field, array)| Some((field.name().clone(), value_of(array, row)?)))
-        .collect()
-}
-
-fn value_of(array: &ArrayRef, row: usize) -> Option<Value> {
-    if array.is_null(row) {
-        return None;
-    }
-    let instant = |micros: i64| {
-        let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok()?;
-        let format = time::format_description::well_known::Rfc3339;
-        instant.format(&format).ok().map(Value::String)
-    };
-    match array.data_type() {
-        DataType::Utf8 => Some(array.as_string::<i32>().value(row).into()),
-        DataType::LargeUtf8 => Some(array.as_string::<i64>().value(row).into()),
-        DataType::Boolean => Some(array.as_boolean().value(row).into()),
-        DataType::Int32 => Some(array.as_primitive::<Int32Type>().value(row).into()),
-        DataType::Int64 => Some(array.as_primitive::<Int64Type>().value(row).into()),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            instant(array.as_primitive::<TimestampMicrosecondType>().value(row))
-        }
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            instant(array.as_primitive::<TimestampMillisecondType>().value(row) * 1000)
-        }
-        _ => None,
-    }
 }
 
 impl Row {

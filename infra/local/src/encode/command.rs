@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use swath_core::grid::GridSpec;
-use swath_table::Effort;
+use swath_table::{Effort, Repair, Validation};
 
 use super::{EncodeError, EncodeRequest, encode};
 use crate::exit::Exit;
@@ -28,6 +28,22 @@ pub(crate) struct EncodeArgs {
     /// Keeps what is no item in this file, one JSON object a line: `source`, `unit`, `number`, `code`, `reason`, `item`.
     #[arg(long, value_name = "FILE")]
     quarantine: Option<PathBuf>,
+    /// What is asked of an item: `none` (it can become a row), `core` (what STAC says of every item) or `schema` (`core`,
+    /// then the published JSON schemas of its version and extensions). What fails is kept out and named.
+    #[arg(long, value_name = "LEVEL", default_value = "none")]
+    validate: Validation,
+    /// The folder of the JSON schemas: that of `https://host/path` lies there as `host/path`. Nothing is fetched.
+    #[arg(long, value_name = "DIR", required_if_eq("validate", "schema"))]
+    schemas: Option<PathBuf>,
+    /// Mends items before they are looked at: `rings-closed`, `bbox-missing`, `bbox-order`, `datetime-zone`, `datetime-null`,
+    /// `lists-missing`, separated by commas. What came is kept in the quarantine file with the code `repaired`.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        requires = "quarantine"
+    )]
+    repair: Vec<Repair>,
     /// Takes more time for smaller files.
     #[arg(long)]
     compact: bool,
@@ -65,6 +81,7 @@ impl EncodeArgs {
         );
         EncodeRequest {
             inputs: self.inputs,
+            source: None,
             out: self.out,
             grid: self.grid,
             quarantine: self.quarantine,
@@ -75,6 +92,9 @@ impl EncodeArgs {
                 Effort::Ingest
             },
             threads,
+            validation: self.validate,
+            repairs: self.repair,
+            schemas: self.schemas,
         }
     }
 }
@@ -83,7 +103,7 @@ impl EncodeError {
     /// Returns how the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Input(_) | Self::Regions { .. } | Self::Grid(_) => Exit::Input,
+            Self::Input(_) | Self::Regions { .. } | Self::Grid(_) | Self::Rules(_) => Exit::Input,
             Self::Spool(_) | Self::Write { .. } => Exit::Output,
             Self::Record { .. } | Self::Table { .. } | Self::Differs { .. } | Self::Thread => {
                 Exit::Internal

@@ -13,7 +13,7 @@ use swath_core::{TableName, digest_hex};
 use swath_table::items::{ItemReader, Placed, batch};
 use swath_table::json::canonical;
 use swath_table::layout::{WAREHOUSE, data_path};
-use swath_table::{Effort, FileWriter, ItemRow, TableError};
+use swath_table::{Effort, Expected, FileWriter, ItemRow, TableError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::EncodeError;
@@ -164,7 +164,12 @@ impl Plan {
         output: W,
         sequence: &mut Sequence,
     ) -> Result<(W, u64), EncodeError> {
-        let mut writer = FileWriter::new(TABLE, output, self.effort).map_err(EncodeError::table)?;
+        let expected = Expected {
+            rows: entries.len(),
+            bytes: entries.iter().map(|entry| entry.size as usize).sum(),
+        };
+        let mut writer =
+            FileWriter::new(TABLE, output, self.effort, expected).map_err(EncodeError::table)?;
         let mut buffer = Vec::new();
         let mut rest = entries;
         while !rest.is_empty() {

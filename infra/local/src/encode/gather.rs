@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use swath_core::chain;
 use swath_core::grid::{CellKey, Grid};
-use swath_table::ItemRow;
 use swath_table::geometry::Geometry;
+use swath_table::{Refusal, Repair, Rules};
 
 use super::EncodeError;
 use super::index::{Filing, Index};
@@ -58,6 +58,8 @@ pub(super) struct Gathered {
     pub(super) items: u64,
     pub(super) clashes: u64,
     pub(super) rejected: BTreeMap<&'static str, u64>,
+    /// Repairs that were made, by name.
+    pub(super) repaired: BTreeMap<&'static str, u64>,
 }
 
 impl Feed {
@@ -125,6 +127,7 @@ pub(super) struct Worker<'a> {
     /// `None` files every item once, in no cell.
     pub(super) grid: Option<Box<dyn Grid>>,
     pub(super) sources: &'a [Arc<str>],
+    pub(super) rules: &'a Rules,
 }
 
 /// What became of one batch.
@@ -134,6 +137,8 @@ struct Done {
     filed: Vec<Filed>,
     clashes: usize,
     rejected: Vec<Rejected>,
+    /// Items as they came, of which a mended text was taken, each with its repairs.
+    repaired: Vec<(Rejected, Vec<&'static str>)>,
 }
 
 impl Worker<'_> {
@@ -162,37 +167,49 @@ impl Worker<'_> {
         for (range, spot, flaw) in &batch.texts {
             let text = batch.bytes.get(range.clone()).unwrap_or_default();
             let taken = match flaw {
-                Some(Flaw::TooLong) => Err(("too_long", "longer than an item may be".to_owned())),
-                Some(Flaw::Broken(reason)) => Err(("not_json", (*reason).to_owned())),
+                Some(Flaw::TooLong) => Err(refusal("too_long", &"longer than an item may be")),
+                Some(Flaw::Broken(reason)) => Err(refusal("not_json", reason)),
                 None => self.item(text, batch.source, &mut done),
             };
-            if let Err((code, reason)) = taken {
-                let source = self.sources.get(batch.source as usize);
-                done.rejected.push(Rejected {
-                    source: source.map(Arc::clone).unwrap_or_default(),
-                    spot: *spot,
-                    code,
-                    reason,
-                    text: text.to_vec(),
-                });
+            let keep = |code, reason| Rejected {
+                source: self.source(batch.source),
+                spot: *spot,
+                code,
+                reason,
+                text: text.to_vec(),
+            };
+            match taken {
+                Ok(names) if names.is_empty() => {}
+                Ok(names) => {
+                    let kept = keep("repaired", names.join(", "));
+                    done.repaired.push((kept, names));
+                }
+                Err(Refusal { code, reason }) => done.rejected.push(keep(code, reason)),
             }
         }
         done
     }
 
+    fn source(&self, number: u32) -> Arc<str> {
+        let source = self.sources.get(number as usize);
+        source.map(Arc::clone).unwrap_or_default()
+    }
+
+    /// Takes an item; returns the names of the repairs that it needed.
     fn item(
         &mut self,
         text: &[u8],
         source: u32,
         done: &mut Done,
-    ) -> Result<(), (&'static str, String)> {
-        let text = std::str::from_utf8(text).map_err(|error| ("not_utf8", error.to_string()))?;
-        let row = ItemRow::parse(text).map_err(|error| (error.code(), chain(&error)))?;
+    ) -> Result<Vec<&'static str>, Refusal> {
+        let text = std::str::from_utf8(text).map_err(|error| refusal("not_utf8", &error))?;
+        let admitted = self.rules.admit(text)?;
+        let row = admitted.row;
         let mut cells = Vec::new();
         if let Some(grid) = &mut self.grid {
             let geometry = row.geometry.as_ref().map(Geometry::to_geo);
             grid.cover(geometry.as_ref(), &mut cells)
-                .map_err(|error| ("too_many_cells", chain(&error)))?;
+                .map_err(|error| refusal("too_many_cells", &chain(&error)))?;
         }
         let at = done.records.len();
         done.records.extend_from_slice(&[0; 4]);
@@ -212,7 +229,16 @@ impl Worker<'_> {
             at,
             size,
         });
-        Ok(())
+        let repairs = admitted.repaired.map(|repaired| repaired.repairs);
+        let names = repairs.into_iter().flatten().map(Repair::as_str);
+        Ok(names.collect())
+    }
+}
+
+fn refusal(code: &'static str, reason: &impl ToString) -> Refusal {
+    Refusal {
+        code,
+        reason: reason.to_string(),
     }
 }
 
@@ -241,7 +267,14 @@ impl Gathered {
         self.clashes += done.clashes as u64;
         for rejected in &done.rejected {
             *self.rejected.entry(rejected.code).or_default() += 1;
+            Quarantine::tell(rejected);
             self.quarantine.keep(rejected)?;
+        }
+        for (kept, repairs) in &done.repaired {
+            for name in repairs {
+                *self.repaired.entry(name).or_default() += 1;
+            }
+            self.quarantine.keep(kept)?;
         }
         Ok(())
     }

@@ -8,27 +8,26 @@ pub(crate) mod command;
 mod files;
 mod gather;
 mod index;
-pub(crate) mod input;
 mod quarantine;
 mod report;
-mod split;
 mod spool;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use swath_core::grid::{Grid, GridError, GridOptions, GridSpec};
-use swath_table::{Effort, TableError};
+pub(crate) use swath_table::input::{self, InputError};
+use swath_table::{Effort, Repair, Rules, RulesError, TableError, Validation};
 
 pub(crate) use files::beside;
 use files::{Plan, Written};
 use gather::{Feed, Gathered, Worker};
 use index::Index;
-pub(crate) use input::InputError;
 use quarantine::Quarantine;
 pub(crate) use report::Report;
 use spool::Spool;
@@ -38,6 +37,8 @@ use spool::Spool;
 pub(crate) struct EncodeRequest {
     /// The files to read, in this order; `-` is standard input.
     pub(crate) inputs: Vec<PathBuf>,
+    /// Where the items come from, if that is not the files themselves.
+    pub(crate) source: Option<String>,
     /// A folder if there is a grid, else a file.
     pub(crate) out: PathBuf,
     /// How the folder is partitioned.
@@ -50,6 +51,12 @@ pub(crate) struct EncodeRequest {
     pub(crate) effort: Effort,
     /// Threads.
     pub(crate) threads: usize,
+    /// How much is asked of an item.
+    pub(crate) validation: Validation,
+    /// What may be mended.
+    pub(crate) repairs: Vec<Repair>,
+    /// The folder of the published JSON schemas.
+    pub(crate) schemas: Option<PathBuf>,
 }
 
 /// Items that cannot be encoded.
@@ -59,6 +66,9 @@ pub enum EncodeError {
     /// An input cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// Items cannot be held against the rules that were asked for.
+    #[error("cannot validate items")]
+    Rules(#[from] RulesError),
     /// The grid cannot be made.
     #[error("cannot make the grid")]
     Grid(#[source] GridError),
@@ -114,13 +124,16 @@ impl EncodeError {
 
 /// Encodes all items of the inputs; what is no item is named, kept where asked, and counted.
 pub(crate) fn encode(request: &EncodeRequest) -> Result<Report, EncodeError> {
+    let schemas = request.schemas.as_deref();
+    let rules = Rules::new(request.validation, &request.repairs, schemas)?;
     let quarantine = Quarantine::open(request.quarantine.as_deref())?;
     let folder = folder_of(request)?;
-    let gathered = gather(request, &folder, quarantine)?;
+    let gathered = gather(request, &rules, &folder, quarantine)?;
     let mut report = Report {
         items: gathered.items,
         clashes: gathered.clashes,
         rejected: gathered.rejected,
+        repaired: gathered.repaired,
         ..Report::default()
     };
     gathered.quarantine.finish()?;
@@ -157,7 +170,10 @@ fn folder_of(request: &EncodeRequest) -> Result<PathBuf, EncodeError> {
 }
 
 fn sources(request: &EncodeRequest) -> Vec<Arc<str>> {
-    let name = |path: &PathBuf| Arc::from(path.to_string_lossy().as_ref());
+    let name = |path: &PathBuf| match &request.source {
+        Some(source) => Arc::from(source.as_str()),
+        None => Arc::from(path.to_string_lossy().as_ref()),
+    };
     request.inputs.iter().map(name).collect()
 }
 
@@ -177,6 +193,7 @@ fn open_grid(spec: &GridSpec) -> Result<Box<dyn Grid>, EncodeError> {
 
 fn gather(
     request: &EncodeRequest,
+    rules: &Rules,
     folder: &Path,
     quarantine: Quarantine,
 ) -> Result<Gathered, EncodeError> {
@@ -187,7 +204,8 @@ fn gather(
         quarantine,
         items: 0,
         clashes: 0,
-        rejected: std::collections::BTreeMap::new(),
+        rejected: BTreeMap::new(),
+        repaired: BTreeMap::new(),
     });
     let sources = sources(request);
     let workers = (0..request.threads.max(1))
@@ -197,6 +215,7 @@ fn gather(
                 gathered: &gathered,
                 grid: request.grid.as_ref().map(open_grid).transpose()?,
                 sources: &sources,
+                rules,
             })
         })
         .collect::<Result<Vec<_>, EncodeError>>()?;

@@ -1,4 +1,5 @@
-//! What is no item: named on standard error, kept with its reason where a file was asked for.
+//! What is no item: named on standard error, kept with its reason where a file was asked for; what was mended is kept as it
+//! came.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use super::EncodeError;
 use super::input::Spot;
 
-/// A text that cannot become a row.
+/// A text that is not taken, or not as it came.
 pub(super) struct Rejected {
     pub(super) source: Arc<str>,
     pub(super) spot: Spot,
@@ -57,7 +58,24 @@ impl Quarantine {
         })
     }
 
-    /// Names a text and keeps it.
+    /// Names a text that is not taken, on standard error.
+    pub(super) fn tell(rejected: &Rejected) {
+        let Rejected {
+            source,
+            spot,
+            code,
+            reason,
+            ..
+        } = rejected;
+        let (unit, number) = (spot.unit, spot.number);
+        // A closed standard error is no reason to lose the rest.
+        let _ignored = writeln!(
+            std::io::stderr().lock(),
+            "{source}: {unit} {number}: {code}: {reason}"
+        );
+    }
+
+    /// Keeps a text, where a file was asked for.
     pub(super) fn keep(&mut self, rejected: &Rejected) -> Result<(), EncodeError> {
         let Rejected {
             source,
@@ -67,11 +85,6 @@ impl Quarantine {
             text,
         } = rejected;
         let (unit, number) = (spot.unit, spot.number);
-        // A closed standard error is no reason to lose the rest.
-        let _ignored = writeln!(
-            std::io::stderr().lock(),
-            "{source}: {unit} {number}: {code}: {reason}"
-        );
         let Some((path, file)) = &mut self.file else {
             return Ok(());
         };

@@ -24,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) clashes: u64,
     /// What was no item, by reason.
     pub(crate) rejected: BTreeMap<&'static str, u64>,
+    /// Items that were mended, by repair.
+    pub(crate) repaired: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -50,6 +52,9 @@ impl Report {
         }
         if self.clashes > 0 {
             line("values of other types", self.clashes);
+        }
+        for (name, count) in &self.repaired {
+            line(&format!("repaired: {name}"), *count);
         }
         for (code, count) in &self.rejected {
             line(&format!("rejected: {code}"), *count);

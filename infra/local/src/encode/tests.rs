@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use swath_table::Effort;
 use swath_table::items::ItemReader;
 use swath_table::json::canonical;
+use swath_table::{Effort, Repair, Validation};
 
 use super::{EncodeRequest, Report, encode};
 
@@ -52,16 +52,23 @@ fn mixed() -> Vec<String> {
 }
 
 fn run(inputs: &[PathBuf], out: &Path, grid: Option<&str>) -> Report {
-    let request = EncodeRequest {
+    encode(&request(inputs, out, grid)).unwrap()
+}
+
+fn request(inputs: &[PathBuf], out: &Path, grid: Option<&str>) -> EncodeRequest {
+    EncodeRequest {
         inputs: inputs.to_vec(),
+        source: None,
         out: out.to_owned(),
         grid: grid.map(|grid| grid.parse().unwrap()),
         quarantine: Some(out.with_extension("rejected")),
         check: true,
         effort: Effort::Ingest,
         threads: 2,
-    };
-    encode(&request).unwrap()
+        validation: Validation::None,
+        repairs: Vec::new(),
+        schemas: None,
+    }
 }
 
 fn files(folder: &Path, into: &mut BTreeSet<PathBuf>) {
@@ -177,4 +184,42 @@ fn what_is_no_item_is_named_and_kept_and_its_neighbours_go_on() {
     assert_eq!(spots, [2, 5, 6]);
     assert_eq!(kept[0]["item"], "{\"type\":\"Feature\",\n");
     assert_eq!(kept[2]["item_hex"], "22ff220a");
+}
+
+#[test]
+fn items_against_the_rules_are_kept_out_and_mended_ones_are_kept_as_they_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, out) = (
+        folder.path().join("in.ndjson"),
+        folder.path().join("o.parquet"),
+    );
+    let point = r#"{"type":"Point","coordinates":[1.5,2.5]}"#;
+    let dated = r#"{"datetime":"2024-01-01T00:00:00Z"}"#;
+    let whole = item("whole", "null", dated).replace(",\"collection\":\"c\"", "");
+    let lines = [
+        item("no-box", point, dated),
+        whole,
+        item("no-time", "null", "{}"),
+    ];
+    fs::write(&input, lines.join("\n")).unwrap();
+    let mut asked = request(std::slice::from_ref(&input), &out, None);
+    asked.validation = Validation::Core;
+    let report = encode(&asked).unwrap();
+    assert_eq!((report.items, report.checked), (1, 1));
+    let codes: Vec<_> = report.rejected.iter().map(|(c, n)| (*c, *n)).collect();
+    assert_eq!(codes, [("no_bbox", 1), ("no_datetime", 1)]);
+    asked.repairs = vec![Repair::BboxMissing];
+    let report = encode(&asked).unwrap();
+    assert_eq!((report.items, report.repaired["bbox-missing"]), (2, 1));
+    let kept = fs::read_to_string(out.with_extension("rejected")).unwrap();
+    let repaired = kept
+        .lines()
+        .find(|line| line.contains("\"repaired\""))
+        .unwrap();
+    let repaired: serde_json::Value = serde_json::from_str(repaired).unwrap();
+    assert_eq!(repaired["item"].as_str().unwrap().trim_end(), lines[0]);
+    assert_eq!(
+        (&repaired["number"], &repaired["reason"]),
+        (&1.into(), &"bbox-missing".into())
+    );
 }

@@ -11,6 +11,15 @@ pub(crate) enum LakeCommand {
     /// Merge small files, drop old snapshots, clear away files that no snapshot needs.
     #[command(after_help = exit::HELP)]
     Maintain(MaintainArgs),
+    /// Say what a lake is, and name each fault of it; nothing is written.
+    #[command(after_help = exit::HELP)]
+    Info(ShowArgs),
+    /// Count rows, files and bytes by cell and year; nothing is written.
+    #[command(after_help = exit::HELP)]
+    Stats(StatsArgs),
+    /// Show or take away the lock that `EarthCatalog` and swath take while they change a catalog.
+    #[command(after_help = exit::HELP)]
+    Lock(LockArgs),
     /// List a table's snapshots, the oldest first.
     #[command(after_help = exit::HELP)]
     Snapshots(SnapshotsArgs),
@@ -62,9 +71,62 @@ pub(crate) enum Step {
     Expire,
     /// Clear away files that no snapshot needs.
     Orphans,
+    /// Bring the id index up to date: what commits look items up in.
+    Index,
+    /// Write `EarthCatalog`'s index of ids, `warehouse_id_hashes.parquet`; only when asked for.
+    Hashes,
+}
+
+/// The arguments of `swath info`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Which lake.
+    #[command(flatten)]
+    pub(crate) at: Where,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments of `swath stats`.
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// Which lake.
+    #[command(flatten)]
+    pub(crate) at: Where,
+    /// Only the cells with the most rows, this many, all years together.
+    #[arg(long, value_name = "N")]
+    pub(crate) top: Option<usize>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments of `swath lock`.
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// What to do.
+    #[arg(value_name = "WHAT")]
+    pub(crate) what: LockStep,
+    /// Which lake; its lock is the object `.lock` below it.
+    #[command(flatten)]
+    pub(crate) at: Where,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What can be done with a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LockStep {
+    /// Say who holds it.
+    Show,
+    /// Take it away from whoever holds it: only when that one is known to be dead.
+    Break,
 }
 
 /// The arguments of `swath maintain`.
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[derive(Debug, Args)]
 pub(crate) struct MaintainArgs {
     /// What to do; all of it, in this order, when left out.
@@ -79,6 +141,9 @@ pub(crate) struct MaintainArgs {
     /// Say what would be done, change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Write `EarthCatalog`'s index of ids as well.
+    #[arg(long)]
+    pub(crate) update_hash_index: bool,
     /// Delete orphans; without it they are only counted.
     #[arg(long)]
     pub(crate) delete: bool,

@@ -1,17 +1,19 @@
-//! `swath maintain`, `snapshots`, `tag` and `rollback`: a lake looked after from the command line.
+//! `swath maintain`, `info`, `stats`, `lock`, `snapshots`, `tag` and `rollback`: a lake looked after from the command line.
 
 mod arguments;
+mod info;
 mod pace;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::store;
 use swath_core::TableName;
-use swath_lake::pointer::{S3Pointer, SqlitePointer};
-use swath_lake::{Compaction, Lake, LakeError, Pace as _, Place};
+use swath_lake::pointer::{LockedPointer, S3Pointer, TablePointer};
+use swath_lake::{Compaction, Indexed, Lake, LakeError, Now, Pace as _, Place};
 
 pub(crate) use arguments::LakeCommand;
 
@@ -24,6 +26,9 @@ use pace::Patience;
 pub(crate) async fn command(command: LakeCommand) -> Result<Exit, CommandError> {
     match command {
         LakeCommand::Maintain(arguments) => maintain(&arguments).await?,
+        LakeCommand::Info(arguments) => return info::info(&arguments).await,
+        LakeCommand::Stats(arguments) => info::stats(&arguments).await?,
+        LakeCommand::Lock(arguments) => info::lock(&arguments).await?,
         LakeCommand::Snapshots(arguments) => snapshots(&arguments).await?,
         LakeCommand::Tag(arguments) => tag(&arguments).await?,
         LakeCommand::Rollback(arguments) => rollback(&arguments).await?,
@@ -33,16 +38,25 @@ pub(crate) async fn command(command: LakeCommand) -> Result<Exit, CommandError> 
 
 /// Opens a lake that is there; nothing is made.
 fn open(at: &Where) -> Result<Lake, CommandError> {
+    let (place, root) = place(at)?;
+    let pointer: Arc<dyn TablePointer> = match root {
+        Some(root) => Arc::new(LockedPointer::in_folder(&root, &place, now())),
+        None => Arc::new(S3Pointer::new(place.clone())),
+    };
+    Ok(Lake::existing(place, pointer))
+}
+
+/// Returns where a lake lies, and its folder if it is one.
+fn place(at: &Where) -> Result<(Place, Option<PathBuf>), CommandError> {
     let store = store::open(&at.lake).map_err(|error| CommandError::Output(Box::new(error)))?;
-    let place = |base: &str| Place::new(Arc::clone(&store.store), store.prefix.clone(), base);
-    if let Some(root) = &store.local_root {
-        let pointer = SqlitePointer::new(root.join("earthcatalog.db"));
-        let place = place(&root.to_string_lossy());
-        return Ok(Lake::existing(place, Arc::new(pointer)));
-    }
-    let place = place(&store.uri);
-    let pointer = S3Pointer::new(place.clone());
-    Ok(Lake::existing(place, Arc::new(pointer)))
+    let root = store.local_root.as_deref().map(Path::to_string_lossy);
+    let base = root.as_deref().unwrap_or(&store.uri);
+    let place = Place::new(Arc::clone(&store.store), store.prefix.clone(), base);
+    Ok((place, store.local_root))
+}
+
+fn now() -> Now {
+    Now::new(|| SystemClock.now())
 }
 
 fn failed(at: &Where) -> impl Fn(LakeError) -> CommandError {
@@ -54,8 +68,14 @@ fn failed(at: &Where) -> impl Fn(LakeError) -> CommandError {
 
 async fn maintain(arguments: &MaintainArgs) -> Result<(), CommandError> {
     let lake = open(&arguments.at)?;
-    let steps = if arguments.steps.is_empty() {
-        vec![Step::Compact, Step::Manifests, Step::Expire, Step::Orphans]
+    let mut steps = if arguments.steps.is_empty() {
+        vec![
+            Step::Compact,
+            Step::Manifests,
+            Step::Expire,
+            Step::Orphans,
+            Step::Index,
+        ]
     } else {
         arguments.steps.clone()
     };
@@ -68,8 +88,15 @@ async fn maintain(arguments: &MaintainArgs) -> Result<(), CommandError> {
             .map(|table| (*table).into())
             .collect()
     };
+    if arguments.update_hash_index && !arguments.dry_run {
+        steps.push(Step::Hashes);
+    }
     for step in steps {
+        let of_items = matches!(step, Step::Index | Step::Hashes);
         for table in &tables {
+            if of_items && *table != TableName::StacItems {
+                continue;
+            }
             let done = match take(step, *table, &lake, arguments).await {
                 // A catalog of others has only the one table.
                 Err(LakeError::NoTable { table })
@@ -134,7 +161,41 @@ async fn take(
                 "files_young": done.files_young, "files_needed": done.files_needed,
             })
         }
+        Step::Index => {
+            let done = lake.maintain_index(dry).await?;
+            let mut figures = json!({"step": "index", "table": table.to_string(), "dry_run": dry});
+            merge(&mut figures, index(&done));
+            figures
+        }
+        Step::Hashes => hashes(lake, dry).await?,
     })
+}
+
+async fn hashes(lake: &Lake, dry: bool) -> Result<Value, LakeError> {
+    let table = TableName::StacItems.to_string();
+    let mut figures = json!({"step": "hashes", "table": table, "dry_run": dry});
+    if !dry {
+        let done = lake.write_hash_index().await?;
+        merge(
+            &mut figures,
+            json!({"ids": done.ids, "location": done.location}),
+        );
+    }
+    Ok(figures)
+}
+
+fn index(indexed: &Indexed) -> Value {
+    json!({
+        "index_files_covered": indexed.files_covered, "index_files": indexed.files,
+        "index_runs": indexed.runs, "index_bytes": indexed.size_bytes,
+        "index_runs_cleared": indexed.runs_cleared,
+    })
+}
+
+fn merge(figures: &mut Value, more: Value) {
+    if let (Some(figures), Value::Object(more)) = (figures.as_object_mut(), more) {
+        figures.extend(more);
+    }
 }
 
 /// Prints figures as a JSON object, or as `name value` pairs.

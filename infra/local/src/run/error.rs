@@ -15,16 +15,8 @@ pub enum CommandError {
     #[error("the runtime cannot be started")]
     Runtime(#[source] std::io::Error),
     /// The file of areas cannot be read.
-    #[error("cannot read the areas from {}", path.display())]
-    Areas {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file of areas is not JSON.
-    #[error("the file of areas is not JSON")]
-    NotJson(#[source] serde_json::Error),
+    #[error("cannot use the areas")]
+    Areas(#[source] Box<crate::areas::ReadError>),
     /// The areas or the job cannot be used.
     #[error("cannot plan the run")]
     Plan(#[source] Box<swath_plan::PlanError>),
@@ -66,6 +58,9 @@ pub enum CommandError {
         /// Why.
         source: Box<swath_lake::LakeError>,
     },
+    /// The lock of a catalog cannot be read or taken away.
+    #[error("cannot get at the lock")]
+    Lock(#[source] Box<swath_lake::LockError>),
     /// The download's staging area cannot be set up.
     #[error("cannot stage downloads")]
     Staging(#[source] Box<swath_download::StartError>),
@@ -87,6 +82,9 @@ pub enum CommandError {
     /// The demo's files cannot be compared.
     #[error("cannot compare the demo's files")]
     Verdict(#[source] std::io::Error),
+    /// Nothing could be taken in.
+    #[error(transparent)]
+    Ingest(Box<crate::ingest::IngestCommandError>),
     /// A search into a file failed.
     #[error("cannot search")]
     SearchFile(#[from] crate::search::SearchCommandError),
@@ -104,6 +102,25 @@ pub enum CommandError {
     /// The files cannot be repaired.
     #[error("cannot repair")]
     Repair(#[source] Box<crate::repair::RepairError>),
+    /// Lists of objects cannot be compared.
+    #[error("cannot compare")]
+    Diff(#[source] crate::diff::DiffError),
+    /// A source cannot be read.
+    #[error("cannot read {text}")]
+    Source {
+        /// The source.
+        text: String,
+        /// Why.
+        source: Box<swath_cloud::store::StoreError>,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file cannot be read.
     #[error("cannot read {}", path.display())]
     File {
@@ -115,6 +132,11 @@ pub enum CommandError {
 }
 
 impl CommandError {
+    /// Takes areas that cannot be read.
+    pub(crate) fn areas(source: crate::areas::ReadError) -> Self {
+        Self::Areas(Box::new(source))
+    }
+
     /// Takes the failure of a lake in this folder.
     pub(super) fn lake(folder: &std::path::Path) -> impl Fn(swath_lake::LakeError) -> Self {
         move |source| Self::Lake {
@@ -127,7 +149,9 @@ impl CommandError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Aws(error) => error.exit(),
+            Self::Diff(error) => error.exit(),
             Self::Encode(error) => error.exit(),
+            Self::Ingest(error) => error.exit(),
             Self::SearchFile(error) => error.exit(),
             Self::Runtime(_)
             | Self::Grid(_)
@@ -135,8 +159,7 @@ impl CommandError {
             | Self::Serve(_)
             | Self::Address(_)
             | Self::Verdict(_) => Exit::Internal,
-            Self::Areas { .. }
-            | Self::NotJson(_)
+            Self::Areas(_)
             | Self::Plan(_)
             | Self::NoArea { .. }
             | Self::UnknownAsset { .. }
@@ -144,9 +167,14 @@ impl CommandError {
             | Self::Rows { .. }
             | Self::Names(_)
             | Self::Repair(_)
+            | Self::Source { .. }
             | Self::File { .. } => Exit::Input,
             Self::Catalog(_) | Self::Search(_) => Exit::Catalog,
-            Self::Output(_) | Self::Staging(_) | Self::Lake { .. } => Exit::Output,
+            Self::Output(_)
+            | Self::Lock(_)
+            | Self::Staging(_)
+            | Self::Lake { .. }
+            | Self::Write { .. } => Exit::Output,
         }
     }
 }

@@ -31,14 +31,22 @@ pub enum Event {
     AreaSearched {
         /// The area.
         row_id: String,
+        /// How it ended: `ok`, `empty` or `partial`.
+        status: &'static str,
         /// Pages read.
         pages: u64,
+        /// Requests made, tries and redirects included.
+        requests: u64,
         /// Items the server says it has, where it says so.
         matched: Option<u64>,
+        /// Features on all pages, those served twice included.
+        returned: u64,
         /// Items found.
         items: u64,
         /// Assets wanted.
         assets: u64,
+        /// How long it took.
+        elapsed_ms: u64,
         /// Whether the server delivered fewer items than it said it has.
         short: bool,
     },

@@ -6,12 +6,13 @@ mod pipeline;
 mod stages;
 mod summary;
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use swath_core::aoi::Areas;
 use swath_core::{AssetChoice, Job};
 
+use crate::areas;
 use crate::cli::{How, RunArgs};
 use crate::exit::Exit;
 
@@ -23,8 +24,8 @@ pub use summary::Summary;
 /// What a run is asked to do.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
-    /// The areas, as a GeoJSON document.
-    pub areas: String,
+    /// The areas, and the rows that are none.
+    pub areas: Areas,
     /// What is asked of every area.
     pub job: Job,
     /// Where everything goes.
@@ -36,7 +37,9 @@ pub struct RunRequest {
 /// Runs `swath run`.
 pub(crate) async fn command(arguments: RunArgs) -> Result<Exit, CommandError> {
     let request = RunRequest {
-        areas: read_areas(&arguments.aois)?,
+        areas: areas::read(&arguments.aois, arguments.geojson_col.as_deref())
+            .await
+            .map_err(CommandError::areas)?,
         job: Job {
             collections: arguments.collections,
             datetime: arguments.datetime,
@@ -95,17 +98,4 @@ pub(crate) fn exit_of(summary: &Summary) -> Exit {
     } else {
         Exit::Done
     }
-}
-
-fn read_areas(path: &Path) -> Result<String, CommandError> {
-    let read = if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(path)
-    };
-    read.map_err(|source| CommandError::Areas {
-        path: path.to_owned(),
-        source,
-    })
 }

@@ -3,16 +3,15 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::value::RawValue;
 use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::queue::{self, MemoryReceiver, Queue};
 use swath_cloud::stac;
 use swath_cloud::store::{self, Store};
+use swath_core::aoi::Areas;
 use swath_core::grid::GridSpec;
-use swath_core::message::PlanAreas;
-use swath_core::{Classify, RunId, TableName, datetime};
-use swath_lake::pointer::SqlitePointer;
-use swath_lake::{Lake, Place};
+use swath_core::{Classify, Job, RunId, TableName, datetime};
+use swath_lake::pointer::LockedPointer;
+use swath_lake::{Lake, Now, Place};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -73,8 +72,6 @@ pub async fn run(
     if let Some(datetime) = &request.job.datetime {
         datetime::expand(datetime).map_err(CommandError::Datetime)?;
     }
-    let areas =
-        RawValue::from_string(request.areas.trim().to_owned()).map_err(CommandError::NotJson)?;
     let shared = Arc::new(Shared {
         run_id: run_id(&request),
         stop: CancellationToken::new(),
@@ -91,17 +88,16 @@ pub async fn run(
         assets_at,
         lake: Arc::clone(&lake),
     };
-    let job = request.job.clone();
-    let done = chain(
-        PlanAreas { job, areas },
-        request.how,
-        &shared,
-        (api, places),
-    )
-    .await;
+    let RunRequest {
+        areas,
+        job,
+        out,
+        how,
+    } = request;
+    let done = chain((job, areas), how, &shared, (api, places)).await;
     watch.abort();
     done?;
-    finish(&shared, &lake, &request.out).await
+    finish(&shared, &lake, &out).await
 }
 
 /// Where the run writes.
@@ -123,7 +119,8 @@ async fn open_lake(out: &Path, at: &Store) -> Result<Arc<Lake>, CommandError> {
         at.prefix.clone(),
         &folder.to_string_lossy(),
     );
-    let pointer = Arc::new(SqlitePointer::new(folder.join("earthcatalog.db")));
+    let now = Now::new(|| SystemClock.now());
+    let pointer = Arc::new(LockedPointer::in_folder(&folder, &place, now));
     let lake = Lake::open(place, pointer, GridSpec::default()).await;
     lake.map(Arc::new).map_err(CommandError::lake(out))
 }
@@ -131,7 +128,7 @@ async fn open_lake(out: &Path, at: &Store) -> Result<Arc<Lake>, CommandError> {
 /// The same areas and the same job make the same run.
 fn run_id(request: &RunRequest) -> RunId {
     let job = serde_json::to_vec(&request.job).unwrap_or_default();
-    RunId::derive(&[request.areas.as_bytes(), &job])
+    RunId::derive(&[request.areas.digest_hex().as_bytes(), &job])
 }
 
 async fn watch_for_interrupt(stop: CancellationToken) {
@@ -143,7 +140,7 @@ async fn watch_for_interrupt(stop: CancellationToken) {
 /// Starts a stage's workers at each queue; every stage drops its way to the next when its own queue is closed, so the
 /// chain ends from the front to the back.
 async fn chain(
-    areas: PlanAreas,
+    (job, areas): (Job, Areas),
     how: How,
     shared: &Arc<Shared>,
     (api, places): (stac::Client, Places),
@@ -160,7 +157,7 @@ async fn chain(
         write: Arc::clone(&to_write),
         download,
     });
-    let download = stages::download_context(&places, to_write, &areas.job).await?;
+    let download = stages::download_context(&places, to_write, &job).await?;
     let write = Arc::new(stages::write_context(&places, Arc::new(to_commit), shared)?);
     let commit = Arc::new(stages::commit_context(&places, shared));
 
@@ -181,7 +178,7 @@ async fn chain(
         searches, downloads, writes, commits, search, download, write, commit,
     ));
 
-    let planned = stages::plan(&areas, Arc::new(to_search), shared).await;
+    let planned = stages::plan(&job, areas, Arc::new(to_search), shared).await;
     while let Some(ended) = workers.join_next().await {
         if let Err(error) = ended {
             shared.tell(&stages::worker_failed(&error));

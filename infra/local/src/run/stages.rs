@@ -9,8 +9,9 @@ use swath_cloud::fetch::{FetchPolicy, is_public};
 use swath_cloud::http::{self, Timeouts};
 use swath_cloud::queue::{MemoryReceiver, Queue};
 use swath_cloud::stac;
+use swath_core::aoi::Areas;
 use swath_core::grid::{GridOptions, GridSpec};
-use swath_core::message::{Body, DownloadAsset, Message, PlanAreas, SearchArea};
+use swath_core::message::{Body, DownloadAsset, Message, SearchArea};
 use swath_core::{Class, Classify, Job, chain};
 use swath_download::Fetched;
 use url::{Host, Url};
@@ -32,12 +33,13 @@ const COMMIT_WINDOW: Duration = Duration::from_millis(500);
 
 /// Sends one search per area.
 pub(super) async fn plan(
-    areas: &PlanAreas,
+    job: &Job,
+    areas: Areas,
     to: Arc<dyn Queue>,
     shared: &Shared,
 ) -> Result<(), CommandError> {
     let context = swath_plan::Context::new(to);
-    let planned = match swath_plan::plan(areas, &shared.run_id, &context).await {
+    let planned = match swath_plan::plan_areas(job, areas, &shared.run_id, &context).await {
         Err(swath_plan::PlanError::Send { .. }) if shared.stop.is_cancelled() => return Ok(()),
         planned => planned.map_err(|error| CommandError::Plan(Box::new(error)))?,
     };
@@ -107,10 +109,14 @@ async fn search_one(
             }
             shared.tell(&Event::AreaSearched {
                 row_id,
+                status: found.status().as_str(),
                 pages: found.pages,
+                requests: found.requests,
                 matched: found.matched,
+                returned: found.returned,
                 items: found.items,
                 assets: found.assets,
+                elapsed_ms: u64::try_from(found.elapsed.as_millis()).unwrap_or(u64::MAX),
                 short: found.is_short(),
             });
         }

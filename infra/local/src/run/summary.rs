@@ -23,6 +23,8 @@ pub struct Summary {
     pub areas_failed: u64,
     /// Areas where nothing matches.
     pub areas_empty: u64,
+    /// Areas of which items are known to be missing: the server has more than it delivered.
+    pub areas_partial: u64,
     /// Distinct items found.
     pub items: u64,
     /// Items that are not in the catalog; each was named.
@@ -97,7 +99,10 @@ impl Tally {
                 sum.areas = *areas;
                 sum.areas_rejected = *rejected;
             }
-            Event::AreaSearched { items: 0, .. } => sum.areas_empty += 1,
+            Event::AreaSearched { status, .. } => {
+                sum.areas_empty += u64::from(*status == "empty");
+                sum.areas_partial += u64::from(*status == "partial");
+            }
             Event::AreaFailed { .. } => sum.areas_failed += 1,
             Event::Asset {
                 outcome,
@@ -125,7 +130,7 @@ impl Tally {
                 sum.failures += 1;
                 sum.output_failed |= *class == Class::Denied;
             }
-            Event::AreaRejected { .. } | Event::AreaSearched { .. } => {}
+            Event::AreaRejected { .. } => {}
         }
     }
 
@@ -187,7 +192,8 @@ impl Tally {
 impl Summary {
     /// Returns whether anything failed that was to be done.
     pub fn has_failures(&self) -> bool {
-        let failed = self.areas_rejected + self.areas_failed + self.items_rejected;
+        let areas = self.areas_rejected + self.areas_failed + self.areas_partial;
+        let failed = areas + self.items_rejected;
         failed + self.rejected + self.failed + self.failures > 0
     }
 
@@ -212,6 +218,7 @@ impl Summary {
         };
         let areas = [
             (self.areas_empty, "with no match"),
+            (self.areas_partial, "with items missing"),
             (self.areas_failed, "failed"),
             (self.areas_rejected, "rows left out"),
         ];

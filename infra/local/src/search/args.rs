@@ -7,6 +7,8 @@ use serde_json::Value;
 use swath_core::{AssetChoice, Headers, Job};
 use url::Url;
 
+use crate::download::{Secret, SignArg};
+
 /// The catalog that is searched when none is named.
 const PLANETARY_COMPUTER: &str = "https://planetarycomputer.microsoft.com/api/stac/v1";
 
@@ -71,13 +73,23 @@ pub struct SearchArgs {
     /// Assets to make rows of, separated by commas: keys, patterns (`B0*`), `role:data`, `type:image/tiff*`.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub assets: Vec<String>,
+    /// Write hrefs that can be opened for as long as their signatures last, instead of those of the catalog. What cannot be
+    /// signed is named and left as it is (exit code 7).
+    #[arg(long)]
+    pub sign_hrefs: bool,
+    /// How `--sign-hrefs` signs: `planetary_computer` (Azure blobs get a token, all else is left as it is), `command:PROG`, `none`.
+    #[arg(long, value_name = "HOW", default_value = "planetary_computer")]
+    pub sign: SignArg,
+    /// The Planetary Computer's subscription key.
+    #[arg(long, env = "SWATH_PC_KEY", hide = true, hide_env_values = true)]
+    pub pc_key: Option<Secret>,
     /// Items per page.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
     /// Items per area at most.
     #[arg(long, value_name = "N")]
     pub max_items: Option<u64>,
-    /// Where the result goes; the name says what: `rows.*` or `items.*`, `.ndjson`, `.geojson` (items) or `.parquet` (rows).
+    /// Where the result goes; the name says what: `rows.*` or `items.*`, `.ndjson`, `.parquet`, or `.geojson` (items).
     /// Items as NDJSON on standard output when left out.
     #[arg(long, value_name = "FILE", visible_alias = "save")]
     pub to: Option<PathBuf>,
@@ -124,9 +136,14 @@ pub enum ArgumentError {
     Header,
     /// A result of an unknown kind.
     #[error(
-        "--to {0:?}: use a name such as items.ndjson, items.geojson, rows.ndjson or rows.parquet"
+        "--to {0:?}: use a name such as items.ndjson, items.geojson, items.parquet, rows.ndjson or rows.parquet"
     )]
     To(PathBuf),
+    /// A way of signing that goes along with a request, not into an href.
+    #[error(
+        "--sign {0}: its secret cannot stand in an href; use planetary_computer, command:PROG or none"
+    )]
+    Sign(swath_core::Signing),
 }
 
 impl SearchArgs {

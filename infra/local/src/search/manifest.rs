@@ -4,60 +4,12 @@ use std::path::Path;
 
 use serde::Serialize;
 use swath_core::aoi::Areas;
-use swath_core::{Class, Headers, Job, RunId, digest_hex, redact_url};
-use swath_search::AreaFound;
+use swath_core::row::{AreaStatus, SearchEnd};
+use swath_core::{Headers, Job, RunId, redact_url};
 use time::OffsetDateTime;
 
-use super::Failure;
 use super::output::OutputError;
 use crate::exit::Exit;
-
-/// How one area's search ended.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct AreaStatus {
-    row_id: String,
-    pub(super) row_number: u64,
-    /// `ok`, `empty`, `partial` or `error`.
-    status: &'static str,
-    pages: u64,
-    matched: Option<u64>,
-    returned: u64,
-    items: u64,
-    assets: u64,
-    rejected: u64,
-    lightened: u64,
-    elapsed_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<Failure>,
-}
-
-impl AreaStatus {
-    pub(super) fn of(
-        row_id: String,
-        row_number: u64,
-        found: &AreaFound,
-        failed: Option<(Class, String)>,
-    ) -> Self {
-        Self {
-            row_id,
-            row_number,
-            status: if failed.is_some() {
-                "error"
-            } else {
-                found.status()
-            },
-            pages: found.pages,
-            matched: found.matched,
-            returned: found.returned,
-            items: found.items,
-            assets: found.assets,
-            rejected: found.rejected.len() as u64,
-            lightened: found.lightened,
-            elapsed_ms: u64::try_from(found.elapsed.as_millis()).unwrap_or(u64::MAX),
-            failure: failed.map(|(class, error)| Failure { class, error }),
-        }
-    }
-}
 
 /// What was asked and what came of it.
 #[derive(Debug, Serialize)]
@@ -65,18 +17,21 @@ pub(super) struct Manifest {
     swath: &'static str,
     run_id: RunId,
     catalog: String,
-    /// [`digest_hex`] of the landing page as it was served.
+    /// [`swath_core::digest_hex`] of the landing page as it was served.
     landing_digest: Option<String>,
     /// The job; headers are left out.
     job: Job,
     areas: u64,
-    /// [`digest_hex`] of all rows' geometries and ids.
+    /// [`Areas::digest_hex`].
     areas_digest: String,
     rejected: Vec<swath_core::aoi::RejectedArea>,
     #[serde(with = "time::serde::rfc3339")]
     began: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     ended: OffsetDateTime,
+    /// Requests made for all areas.
+    requests: u64,
+    /// How each area's search ended.
     statuses: Vec<AreaStatus>,
     /// Lines of the result: items or rows.
     lines: u64,
@@ -86,12 +41,7 @@ pub(super) struct Manifest {
 
 impl Manifest {
     pub(super) fn begin(job: &Job, areas: &Areas) -> Self {
-        let parts: Vec<&[u8]> = areas
-            .areas
-            .iter()
-            .flat_map(|area| [area.row_id.as_bytes(), area.geometry.get().as_bytes()])
-            .collect();
-        let areas_digest = digest_hex(&parts, 32);
+        let areas_digest = areas.digest_hex();
         let mut job = job.clone();
         job.headers = Headers::default();
         let asked = serde_json::to_vec(&job).unwrap_or_default();
@@ -107,10 +57,21 @@ impl Manifest {
             rejected: areas.rejected.clone(),
             began: now,
             ended: now,
+            requests: 0,
             statuses: Vec::new(),
             lines: 0,
             digest: String::new(),
         }
+    }
+
+    /// Returns the API that is searched, without its secrets.
+    pub(super) fn catalog(&self) -> &str {
+        &self.catalog
+    }
+
+    /// Returns how many areas are searched.
+    pub(super) fn areas(&self) -> u64 {
+        self.areas
     }
 
     pub(super) fn run_id(&self) -> RunId {
@@ -124,6 +85,7 @@ impl Manifest {
         digest: String,
         landing: Option<String>,
     ) {
+        self.requests = statuses.iter().map(|area| area.requests).sum();
         self.statuses = statuses;
         self.lines = lines;
         self.digest = digest;
@@ -141,28 +103,32 @@ impl Manifest {
     }
 
     pub(super) fn line(&self) -> String {
-        let count = |status: &str| {
+        let count = |end: SearchEnd| {
             self.statuses
                 .iter()
-                .filter(|area| area.status == status)
+                .filter(|area| area.status == end)
                 .count()
         };
-        let pages: u64 = self.statuses.iter().map(|area| area.pages).sum();
         format!(
-            "{} lines; areas: {} ok, {} empty, {} partial, {} failed; {pages} pages",
+            "{} lines; areas: {} ok, {} empty, {} partial, {} failed; {} requests",
             self.lines,
-            count("ok"),
-            count("empty"),
-            count("partial"),
-            count("error"),
+            count(SearchEnd::Ok),
+            count(SearchEnd::Empty),
+            count(SearchEnd::Partial),
+            count(SearchEnd::Error),
+            self.requests,
         )
     }
 
     pub(super) fn exit(&self) -> Exit {
-        let any = |status: &str| self.statuses.iter().any(|area| area.status == status);
-        if !self.statuses.is_empty() && self.statuses.iter().all(|area| area.status == "error") {
+        let any = |end: SearchEnd| self.statuses.iter().any(|area| area.status == end);
+        let all_failed = self
+            .statuses
+            .iter()
+            .all(|area| area.status == SearchEnd::Error);
+        if !self.statuses.is_empty() && all_failed {
             Exit::Catalog
-        } else if any("error") || any("partial") || !self.rejected.is_empty() {
+        } else if any(SearchEnd::Error) || any(SearchEnd::Partial) || !self.rejected.is_empty() {
             Exit::Partial
         } else if self.lines == 0 {
             Exit::Empty

@@ -1,34 +1,36 @@
 //! `swath search`: what matches, straight into one file, with no lake and no downloads.
 
-mod areas;
 mod args;
 mod estimate;
 mod manifest;
 mod output;
+mod sign;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use bytes::Bytes;
 use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::http::{self, Timeouts};
 use swath_cloud::queue::{self, MemoryReceiver};
 use swath_cloud::stac;
-use swath_core::aoi::Area;
+use swath_core::aoi::{Area, Areas, polygon_of_bbox};
 use swath_core::message::{Body, SearchArea, WriteRows};
-use swath_core::{Class, Job, RunId, chain};
-use swath_search::{AreaFound, SearchError, Together};
+use swath_core::row::AreaStatus;
+use swath_core::{Job, RunId, chain};
+use swath_search::{AreaFound, RejectedItem, SearchError, Together};
 use tokio::task::JoinSet;
 
+use crate::areas::{self, ReadError};
 use crate::exit::Exit;
 use crate::run::{CommandError, print_json, print_text};
 
-pub use areas::ReadError;
 pub use args::{ArgumentError, SearchArgs};
 pub use output::OutputError;
 
-use manifest::{AreaStatus, Manifest};
-use output::{Form, Output};
+use manifest::Manifest;
+use output::{Finished, Form, Output};
+use sign::{Hrefs, HrefsError};
 
 /// Areas from which on they are asked for together, unless that is said otherwise.
 const MANY: usize = 100;
@@ -74,7 +76,7 @@ async fn search(arguments: SearchArgs) -> Result<Exit, CommandError> {
     if let Some(datetime) = &job.datetime {
         swath_core::datetime::expand(datetime).map_err(CommandError::Datetime)?;
     }
-    let read = areas::read(&arguments)
+    let read = read_areas(&arguments)
         .await
         .map_err(SearchCommandError::from)?;
     for row in &read.rejected {
@@ -98,25 +100,83 @@ async fn search(arguments: SearchArgs) -> Result<Exit, CommandError> {
         job,
         api: api.clone(),
     };
-    let output = Output::open(form, arguments.to.clone()).map_err(SearchCommandError::from)?;
+    let opened = Output::open(form, arguments.to.clone(), &manifest);
+    let output = opened.map_err(SearchCommandError::from)?;
+    let hrefs = hrefs(&arguments)?;
     let how = How {
         searches: arguments.searches,
         coalesce: arguments.coalesce,
     };
-    let (output, statuses) = run(asked.clone(), read.areas, how, output).await?;
+    let Found {
+        output,
+        statuses,
+        hrefs,
+    } = run(asked.clone(), read.areas, how, (output, hrefs)).await?;
     let written = output.count;
-    let digest = output.finish().map_err(SearchCommandError::from)?;
+    let finished = output.finish().map_err(SearchCommandError::from)?;
+    let is_whole = finished.rejected.is_empty() && hrefs.unsigned.is_empty();
+    note_left_out(&finished, &hrefs);
     manifest.end(
         statuses,
         written,
-        digest,
+        finished.digest,
         api.landing_digest(&asked.job.catalog).await,
     );
     if let Some(path) = &arguments.manifest {
         manifest.write(path).map_err(SearchCommandError::from)?;
     }
     note(&manifest.line());
-    Ok(manifest.exit())
+    Ok(match manifest.exit() {
+        Exit::Done if !is_whole => Exit::Partial,
+        exit => exit,
+    })
+}
+
+fn note_left_out(finished: &Finished, hrefs: &Hrefs) {
+    for (reason, count) in &finished.rejected {
+        note(&format!("{count} items are left out: {reason}"));
+    }
+    for (host, (count, reason)) in &hrefs.unsigned {
+        note(&format!("{count} hrefs of {host} are not signed: {reason}"));
+    }
+}
+
+/// Sets up what signs hrefs, if they are to be signed.
+fn hrefs(arguments: &SearchArgs) -> Result<Hrefs, CommandError> {
+    if !arguments.sign_hrefs {
+        return Ok(Hrefs::default());
+    }
+    let key = arguments.pc_key.as_ref().map(|secret| secret.0.clone());
+    Hrefs::new(&arguments.sign, key).map_err(|error| match error {
+        HrefsError::Argument(error) => SearchCommandError::from(error).into(),
+        HrefsError::Http(error) => CommandError::Http(Box::new(error)),
+    })
+}
+
+/// What came of all searches.
+struct Found {
+    output: Output,
+    statuses: Vec<AreaStatus>,
+    hrefs: Hrefs,
+}
+
+/// Reads the areas that the arguments name; everywhere when they name none.
+async fn read_areas(arguments: &SearchArgs) -> Result<Areas, ReadError> {
+    let column = arguments.geojson_col.as_deref();
+    let found = if let Some(path) = &arguments.aois {
+        areas::read(path, column).await?
+    } else if let Some(text) = &arguments.intersects {
+        match text.strip_prefix('@') {
+            Some(path) => areas::read(path, None).await?,
+            None => areas::of_bytes("--intersects", &text.clone().into(), None)?,
+        }
+    } else if arguments.bbox.is_empty() {
+        areas::of_bytes("everywhere", &Bytes::from_static(b"null"), None)?
+    } else {
+        let polygon = polygon_of_bbox(&arguments.bbox).ok_or(ReadError::Bbox)?;
+        areas::of_bytes("--bbox", &polygon.into(), None)?
+    };
+    areas::checked(found)
 }
 
 async fn estimate(api: &stac::Client, job: &Job, areas: &[Area], matched: bool) -> Exit {
@@ -149,8 +209,8 @@ async fn run(
     asked: Asked,
     areas: Vec<Area>,
     how: How,
-    output: Output,
-) -> Result<(Output, Vec<AreaStatus>), SearchCommandError> {
+    (output, hrefs): (Output, Hrefs),
+) -> Result<Found, SearchCommandError> {
     let (to_write, found) = queue::channel(QUEUED);
     let (to_nobody, nobody) = queue::channel(1);
     drop(nobody);
@@ -160,16 +220,16 @@ async fn run(
         write: Arc::new(to_write),
         download: Arc::new(to_nobody),
     });
-    let writer = tokio::spawn(write(found, output));
+    let writer = tokio::spawn(write(found, output, hrefs));
     let coalesce = how.coalesce.unwrap_or(areas.len() > MANY);
     let together = if coalesce {
         Together::new(&asked.job, &areas)
     } else {
         None
     };
-    let (mut statuses, areas) = match together {
+    let areas = match together {
         Some(together) => coalesced(together, &asked, areas, &context).await,
-        None => (Vec::new(), areas),
+        None => areas,
     };
     let areas = Arc::new(std::sync::Mutex::new(areas.into_iter()));
     let mut workers = JoinSet::new();
@@ -179,10 +239,11 @@ async fn run(
     }
     drop((context, areas));
     while let Some(done) = workers.join_next().await {
-        statuses.extend(done?);
+        done?;
     }
-    statuses.sort_by_key(|status| status.row_number);
-    Ok((writer.await??, statuses))
+    let mut found = writer.await??;
+    found.statuses.sort_by_key(|status| status.row_number);
+    Ok(found)
 }
 
 /// How many searches at a time, and whether areas are asked for together.
@@ -192,15 +253,15 @@ struct How {
     coalesce: Option<bool>,
 }
 
-/// Searches what lies together by boxes; returns how each of those areas ended, and the areas to be searched alone.
+/// Searches what lies together by boxes; returns the areas to be searched alone.
 async fn coalesced(
     mut together: Together,
     asked: &Asked,
     areas: Vec<Area>,
     context: &swath_search::Context,
-) -> (Vec<AreaStatus>, Vec<Area>) {
+) -> Vec<Area> {
     let mut found = vec![AreaFound::default(); areas.len()];
-    let mut failures: BTreeMap<usize, (Class, String)> = BTreeMap::new();
+    let mut failures: BTreeMap<usize, Arc<SearchError>> = BTreeMap::new();
     let cells = together.cells();
     note(&format!(
         "{} areas are asked for in {} boxes",
@@ -213,75 +274,77 @@ async fn coalesced(
             .await;
         if let Err(error) = searched {
             note(&chain(&error));
-            let failure = (swath_core::Classify::class(&error), chain(&error));
-            failures.extend(cell.members.iter().map(|place| (*place, failure.clone())));
+            let error = Arc::new(error);
+            let failed = cell.members.iter();
+            failures.extend(failed.map(|place| (*place, Arc::clone(&error))));
         }
     }
-    let (mut statuses, mut alone) = (Vec::new(), Vec::new());
-    for (place, (area, found)) in areas.into_iter().zip(&found).enumerate() {
-        if together.alone().contains(&place) {
-            alone.push(area);
-        } else {
-            statuses.push(AreaStatus::of(
-                area.row_id,
-                area.row_number,
-                found,
-                failures.remove(&place),
-            ));
-        }
+    let rejected = found.iter().flat_map(|area| &area.rejected);
+    rejected.for_each(note_rejected);
+    let told = together.tell(&asked.run_id, &found, &failures, context);
+    if let Err(error) = told.await {
+        note(&chain(&error));
     }
-    (statuses, alone)
+    let alone = areas.into_iter().enumerate();
+    alone
+        .filter(|(place, _)| together.alone().contains(place))
+        .map(|(_, area)| area)
+        .collect()
 }
 
 async fn work(
     asked: Asked,
     areas: Arc<std::sync::Mutex<std::vec::IntoIter<Area>>>,
     context: Arc<swath_search::Context>,
-) -> Vec<AreaStatus> {
+) {
     let next = || {
         areas
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .next()
     };
-    let mut statuses = Vec::new();
     while let Some(area) = next() {
-        let (row_id, row_number) = (area.row_id.clone(), area.row_number);
         let request = SearchArea {
             job: asked.job.clone(),
             area,
         };
-        let status = match swath_search::search(&asked.run_id, &request, &context).await {
-            Ok(found) => AreaStatus::of(row_id, row_number, &found, None),
-            Err(error) => {
-                note(&chain(&error));
-                let (found, class) = (found_before(&error), swath_core::Classify::class(&error));
-                AreaStatus::of(row_id, row_number, &found, Some((class, chain(&error))))
-            }
-        };
-        statuses.push(status);
-    }
-    statuses
-}
-
-fn found_before(error: &SearchError) -> AreaFound {
-    match error {
-        SearchError::Api { found, .. } | SearchError::Send { found, .. } => (**found).clone(),
-        _ => AreaFound::default(),
+        match swath_search::search(&asked.run_id, &request, &context).await {
+            Ok(found) => found.rejected.iter().for_each(note_rejected),
+            Err(error) => note(&chain(&error)),
+        }
     }
 }
 
-async fn write(from: MemoryReceiver, mut output: Output) -> Result<Output, OutputError> {
+async fn write(
+    from: MemoryReceiver,
+    mut output: Output,
+    mut hrefs: Hrefs,
+) -> Result<Found, OutputError> {
+    let mut statuses = Vec::new();
     while let Some(message) = from.recv().await {
         match message.body {
             Body::WriteItems(body) => body.items.iter().try_for_each(|item| output.item(item))?,
             Body::WriteRows(WriteRows::AssetRows(rows)) => {
-                rows.into_iter().try_for_each(|row| output.row(row))?;
+                for row in rows {
+                    let signed = hrefs.sign(&row.href).await;
+                    output.row(row, signed)?;
+                }
             }
+            Body::WriteRows(WriteRows::AreaStatus(ended)) => statuses.extend(ended),
             _ => {}
         }
     }
-    Ok(output)
+    Ok(Found {
+        output,
+        statuses,
+        hrefs,
+    })
+}
+
+/// Names a feature that is no item.
+fn note_rejected(item: &RejectedItem) {
+    let id = item.id.as_deref().unwrap_or("without an id");
+    note(&format!("item {id} on page {}: {}", item.page, item.reason));
 }
 
 /// Says something on standard error, where it does not mix with a result on standard output.
@@ -289,11 +352,4 @@ fn note(text: &str) {
     use std::io::Write as _;
     // A closed terminal is no reason to fail.
     drop(writeln!(std::io::stderr().lock(), "swath: {text}"));
-}
-
-/// A failure in a manifest.
-#[derive(Clone, Debug, Serialize)]
-struct Failure {
-    class: Class,
-    error: String,
 }

@@ -1,22 +1,29 @@
-//! The result's file, written beside itself and put in place when it is whole.
+//! The result's file, written beside itself and put in place when it is whole. What is held does not grow with the result, but
+//! for the identities of items when several areas may find the same.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
+use swath_core::TableName;
 use swath_core::row::AssetRow;
-use swath_table::Effort;
+use swath_table::rows::asset_rows_batch;
+use swath_table::{Effort, Expected, FileWriter, Validation};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::args::ArgumentError;
+use super::manifest::Manifest;
+use crate::encode::{EncodeError, EncodeRequest, encode};
 
 /// What a result holds and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     ItemLines,
     ItemCollection,
+    ItemParquet,
     RowLines,
     RowParquet,
 }
@@ -34,6 +41,7 @@ impl Form {
             (true, "parquet") => Ok(Self::RowParquet),
             (false, "ndjson" | "jsonl") => Ok(Self::ItemLines),
             (false, "geojson" | "json") => Ok(Self::ItemCollection),
+            (false, "parquet" | "geoparquet") => Ok(Self::ItemParquet),
             _ => Err(ArgumentError::To(to.to_owned())),
         }
     }
@@ -61,37 +69,72 @@ pub enum OutputError {
     /// The rows make no Parquet file.
     #[error("the rows make no Parquet file")]
     Table(#[source] swath_table::TableError),
+    /// The items make no Parquet file.
+    #[error("the items make no Parquet file")]
+    Items(#[source] Box<EncodeError>),
+}
+
+/// Where the bytes of a result go.
+enum Sink {
+    Lines(Box<dyn Write + Send>),
+    Rows(Box<FileWriter<BufWriter<File>>>),
 }
 
 /// A result being written.
 pub(super) struct Output {
     form: Form,
     to: Option<PathBuf>,
-    sink: Box<dyn Write + Send>,
-    /// Items that were written, by their identity: areas that overlap find them twice.
-    written: HashSet<u64>,
+    /// The API that the items come from.
+    source: String,
+    sink: Sink,
+    /// Items that were written, by their identity, when areas that overlap may find them twice.
+    written: Option<HashSet<u64>>,
+    /// Rows that wait to be put into columns.
     rows: Vec<AssetRow>,
     pub(super) count: u64,
     digest: u128,
 }
 
+/// What became of a result.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    /// The same whatever the order of the result's lines.
+    pub(super) digest: String,
+    /// Items that the form cannot hold, by reason.
+    pub(super) rejected: BTreeMap<&'static str, u64>,
+}
+
+/// Rows that are put into columns at a time.
+const ROWS: usize = 4096;
+
 impl Output {
     /// Opens the result; nothing is seen under its name until [`Self::finish`].
-    pub(super) fn open(form: Form, to: Option<PathBuf>) -> Result<Self, OutputError> {
-        let sink: Box<dyn Write + Send> = match &to {
-            None => Box::new(BufWriter::new(std::io::stdout())),
-            Some(to) => {
-                let part = part_of(to);
-                let file = File::create(&part)
-                    .map_err(|source| OutputError::Write { path: part, source })?;
-                Box::new(BufWriter::with_capacity(1 << 20, file))
+    pub(super) fn open(
+        form: Form,
+        to: Option<PathBuf>,
+        manifest: &Manifest,
+    ) -> Result<Self, OutputError> {
+        let file = |to: &PathBuf| {
+            let part = part_of(to);
+            let file = File::create(&part);
+            let file = file.map_err(|source| OutputError::Write { path: part, source });
+            Ok(BufWriter::with_capacity(1 << 20, file?))
+        };
+        let sink = match &to {
+            None => Sink::Lines(Box::new(BufWriter::new(std::io::stdout()))),
+            Some(to) if form == Form::RowParquet => {
+                let rows = Expected::MANY;
+                let writer = FileWriter::new(TableName::AssetRows, file(to)?, Effort::Ingest, rows);
+                Sink::Rows(Box::new(writer.map_err(OutputError::Table)?))
             }
+            Some(to) => Sink::Lines(Box::new(file(to)?)),
         };
         let mut output = Self {
             form,
             to,
+            source: manifest.catalog().to_owned(),
             sink,
-            written: HashSet::new(),
+            written: (manifest.areas() > 1).then(HashSet::new),
             rows: Vec::new(),
             count: 0,
             digest: 0,
@@ -102,74 +145,131 @@ impl Output {
         Ok(output)
     }
 
+    /// Adds an item, once.
     pub(super) fn item(&mut self, item: &RawValue) -> Result<(), OutputError> {
-        if self.form.is_of_rows() || !self.written.insert(identity(item)) {
+        let written = self.written.as_mut();
+        if self.form.is_of_rows() || written.is_some_and(|known| !known.insert(identity(item))) {
             return Ok(());
         }
         let line = one_line(item.get());
-        let before: &[u8] = if self.form == Form::ItemCollection && self.count > 0 {
-            b","
-        } else {
-            b""
-        };
-        self.write(before)?;
-        self.record(line.as_bytes())?;
+        if self.form == Form::ItemCollection && self.count > 0 {
+            self.write(b",")?;
+        }
+        self.record(line.as_bytes());
+        self.write(line.as_bytes())?;
         self.write(b"\n")
     }
 
-    pub(super) fn row(&mut self, row: AssetRow) -> Result<(), OutputError> {
-        match self.form {
-            Form::RowLines => {
-                let line = serde_json::to_vec(&row).map_err(OutputError::Json)?;
-                self.record(&line)?;
-                self.write(b"\n")
-            }
-            Form::RowParquet => {
-                let line = serde_json::to_vec(&row).map_err(OutputError::Json)?;
-                self.digest = self.digest.wrapping_add(digest_of(&line));
-                self.count += 1;
-                self.rows.push(row);
-                Ok(())
-            }
-            Form::ItemLines | Form::ItemCollection => Ok(()),
+    /// Adds a row, with a signed href in the place of its own if there is one; the digest is of the row as it came.
+    pub(super) fn row(
+        &mut self,
+        mut row: AssetRow,
+        signed: Option<String>,
+    ) -> Result<(), OutputError> {
+        if !self.form.is_of_rows() {
+            return Ok(());
         }
+        let mut line = serde_json::to_vec(&row).map_err(OutputError::Json)?;
+        self.record(&line);
+        if let Some(href) = signed {
+            row.href = href;
+            line = serde_json::to_vec(&row).map_err(OutputError::Json)?;
+        }
+        if self.form == Form::RowLines {
+            line.push(b'\n');
+            return self.write(&line);
+        }
+        self.rows.push(row);
+        if self.rows.len() >= ROWS {
+            self.flush_rows()?;
+        }
+        Ok(())
     }
 
-    /// Writes a line of the result and adds it to the digest.
-    fn record(&mut self, line: &[u8]) -> Result<(), OutputError> {
+    fn flush_rows(&mut self) -> Result<(), OutputError> {
+        let Sink::Rows(writer) = &mut self.sink else {
+            return Ok(());
+        };
+        let rows: Vec<&AssetRow> = self.rows.iter().collect();
+        let batch = asset_rows_batch(&rows).map_err(OutputError::Table)?;
+        writer.write(&batch).map_err(OutputError::Table)?;
+        self.rows.clear();
+        Ok(())
+    }
+
+    /// Adds a line of the result to the digest.
+    fn record(&mut self, line: &[u8]) {
         self.digest = self.digest.wrapping_add(digest_of(line));
         self.count += 1;
-        self.write(line)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        let done = self.sink.write_all(bytes);
-        done.map_err(|source| self.failed(source))
+        let Sink::Lines(sink) = &mut self.sink else {
+            return Ok(());
+        };
+        let done = sink.write_all(bytes);
+        done.map_err(|source| failed(self.to.as_deref(), source))
     }
 
-    fn failed(&self, source: std::io::Error) -> OutputError {
-        let path = self.to.clone().unwrap_or_else(|| PathBuf::from("-"));
-        OutputError::Write { path, source }
-    }
-
-    /// Ends the file and puts it in place; returns the result's digest, which is the same whatever the order of its lines.
-    pub(super) fn finish(mut self) -> Result<String, OutputError> {
+    /// Ends the file and puts it in place.
+    pub(super) fn finish(mut self) -> Result<Finished, OutputError> {
         if self.form == Form::ItemCollection {
             self.write(b"]}\n")?;
         }
-        if self.form == Form::RowParquet {
-            let rows: Vec<&AssetRow> = self.rows.iter().collect();
-            let file = swath_table::rows::encode_asset_rows(&rows, Effort::Ingest)
-                .map_err(OutputError::Table)?;
-            self.write(&file.bytes)?;
-        }
-        let flushed = self.sink.flush();
-        flushed.map_err(|source| self.failed(source))?;
+        self.flush_rows()?;
+        let flushed = match self.sink {
+            Sink::Lines(mut sink) => sink.flush(),
+            Sink::Rows(writer) => {
+                let (mut file, _) = writer.finish().map_err(OutputError::Table)?;
+                file.flush()
+            }
+        };
+        flushed.map_err(|source| failed(self.to.as_deref(), source))?;
+        let mut finished = Finished {
+            digest: format!("{:032x}", self.digest),
+            ..Finished::default()
+        };
         if let Some(to) = &self.to {
-            std::fs::rename(part_of(to), to).map_err(|source| self.failed(source))?;
+            let part = part_of(to);
+            if self.form == Form::ItemParquet {
+                finished.rejected = encode_items(part.clone(), to.clone(), self.source)?;
+                // It lies beside the result and is of no use; that it cannot be removed spoils nothing.
+                let _ignored = std::fs::remove_file(part);
+            } else {
+                let renamed = std::fs::rename(part, to);
+                renamed.map_err(|source| failed(Some(to), source))?;
+            }
         }
-        Ok(format!("{:032x}", self.digest))
+        Ok(finished)
     }
+}
+
+fn failed(to: Option<&Path>, source: std::io::Error) -> OutputError {
+    let path = to.unwrap_or(Path::new("-")).to_owned();
+    OutputError::Write { path, source }
+}
+
+/// Makes `GeoParquet` of lines of items, as `swath encode` does; returns what is no item, by reason.
+fn encode_items(
+    lines: PathBuf,
+    out: PathBuf,
+    source: String,
+) -> Result<BTreeMap<&'static str, u64>, OutputError> {
+    let report = encode(&EncodeRequest {
+        inputs: vec![lines],
+        source: Some(source),
+        out,
+        grid: None,
+        quarantine: None,
+        check: false,
+        effort: Effort::Ingest,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        validation: Validation::None,
+        repairs: Vec::new(),
+        schemas: None,
+    });
+    let report = report.map_err(|error| OutputError::Items(Box::new(error)))?;
+    Ok(report.rejected)
 }
 
 fn part_of(to: &Path) -> PathBuf {
@@ -197,18 +297,11 @@ struct Ids<'a> {
 
 fn identity(item: &RawValue) -> u64 {
     let ids: Result<Ids<'_>, _> = serde_json::from_str(item.get());
-    let text = ids.map_or_else(
-        |_| item.get().to_owned(),
-        |ids| {
-            let get = |part: Option<&RawValue>| part.map_or("", RawValue::get).to_owned();
-            format!("{} {}", get(ids.collection), get(ids.id))
-        },
-    );
-    let digest = Sha256::digest(text.as_bytes());
-    digest
-        .iter()
-        .take(8)
-        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    let Ok(Ids { id, collection }) = ids else {
+        return xxh3_64(item.get().as_bytes());
+    };
+    let get = |part: Option<&RawValue>| part.map_or("", RawValue::get).to_owned();
+    xxh3_64(format!("{} {}", get(collection), get(id)).as_bytes())
 }
 
 /// Returns JSON on one line; line breaks in JSON stand between its tokens only.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use swath_core::code::class_of_code;
 use swath_core::{Class, Classify};
 
 use super::guard::NotPublic;
@@ -109,6 +110,14 @@ pub enum FetchError {
         /// How long the host asked to be left alone.
         retry_after: Option<Duration>,
     },
+    /// The host failed so often in a row, or asked for so long a pause, that it is left alone for a while.
+    #[error("{url}: not asked, for the host is left alone for another {} s", retry_after.as_secs())]
+    Resting {
+        /// The address.
+        url: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// The host answers with a status that brings no file.
     #[error("{url}: answered with status {status} instead of the file")]
     Status {
@@ -169,7 +178,7 @@ pub enum FetchError {
 
 impl FetchError {
     /// Names an HTTP failure, telling a guarded name from a name that is not known.
-    pub(super) fn from_call(url: &url::Url, error: reqwest::Error) -> Self {
+    pub(crate) fn from_call(url: &url::Url, error: reqwest::Error) -> Self {
         if let Some(private) = cause::<NotPublic>(&error) {
             let address = private.address.clone();
             let url = swath_core::redact_url(url);
@@ -208,6 +217,7 @@ impl FetchError {
             Self::Login { .. } => "login_required",
             Self::Unavailable { status: 429, .. } => "throttled",
             Self::Unavailable { .. } => "unavailable",
+            Self::Resting { .. } => "resting",
             Self::Status { .. } => "unexpected_status",
             Self::CutShort { .. } => "cut_short",
             Self::WrongRange { .. } => "wrong_range",
@@ -247,29 +257,10 @@ fn source_code(error: &std::io::Error) -> &'static str {
 impl Classify for FetchError {
     fn class(&self) -> Class {
         match self {
-            Self::Scheme { .. }
-            | Self::Credentials { .. }
-            | Self::Private { .. }
-            | Self::Port { .. }
-            | Self::Downgrade { .. }
-            | Self::Nowhere { .. }
-            | Self::Redirects { .. }
-            | Self::TooLarge { .. }
-            | Self::Gone { .. }
-            | Self::Status { .. } => Class::Invalid,
-            Self::Forbidden { .. } | Self::Login { .. } => Class::Denied,
-            Self::Unavailable { .. }
-            | Self::CutShort { .. }
-            | Self::WrongRange { .. }
-            | Self::Stalled { .. } => Class::Transient,
             Self::Http(error) => error.class(),
             Self::Sign(error) => error.class(),
-            Self::Source { source, .. } => match source_code(source) {
-                "gone" => Class::Invalid,
-                "forbidden" => Class::Denied,
-                _ => Class::Transient,
-            },
             Self::Staging(error) => error.class(),
+            _ => class_of_code(self.code()),
         }
     }
 }
@@ -278,13 +269,14 @@ impl Retryable for FetchError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Resting { retry_after, .. } => Some(*retry_after),
             Self::Sign(error) => error.retry_after(),
             _ => None,
         }
     }
 }
 
-fn cause<'a, T: std::error::Error + 'static>(
+pub(crate) fn cause<'a, T: std::error::Error + 'static>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> Option<&'a T> {
     let mut next = Some(error);

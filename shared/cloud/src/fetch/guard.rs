@@ -20,7 +20,7 @@ const WEB_PORTS: [u16; 2] = [80, 443];
 ///
 /// # Errors
 /// When the policy forbids the scheme, port, credentials or address.
-pub(super) fn check(policy: &FetchPolicy, url: &Url) -> Result<(), FetchError> {
+pub(crate) fn check(policy: &FetchPolicy, url: &Url) -> Result<(), FetchError> {
     let shown = || redact_url(url);
     match url.scheme() {
         "https" => {}
@@ -97,18 +97,18 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 /// A name that leads into a network that is not the open internet.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} leads to {address}, which is not on the open internet")]
-pub(super) struct NotPublic {
+pub(crate) struct NotPublic {
     name: String,
-    pub(super) address: String,
+    pub(crate) address: String,
 }
 
 /// Resolves names to public addresses only.
-pub(super) struct GuardedResolver {
+pub(crate) struct GuardedResolver {
     inner: Arc<dyn Resolve>,
 }
 
 impl GuardedResolver {
-    pub(super) fn new(inner: Arc<dyn Resolve>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Resolve>) -> Self {
         Self { inner }
     }
 }
@@ -137,7 +137,7 @@ impl Resolve for GuardedResolver {
 }
 
 /// Asks the machine's resolver.
-pub(super) struct SystemResolver;
+pub(crate) struct SystemResolver;
 
 impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {
@@ -149,11 +149,11 @@ impl Resolve for SystemResolver {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Hosts that lead into our own networks, in every spelling.
-    const HOSTILE_HOSTS: [&str; 54] = [
+    pub(crate) const HOSTILE_HOSTS: [&str; 54] = [
         "127.0.0.1",
         "127.1",
         "2130706433",
@@ -211,7 +211,7 @@ mod tests {
     ];
 
     /// Whole addresses that are refused for their scheme, credentials or port.
-    const HOSTILE_HREFS: [&str; 14] = [
+    pub(crate) const HOSTILE_HREFS: [&str; 14] = [
         "http://example.com/a.tif",
         "file:///etc/passwd",
         "ftp://example.com/a",

@@ -4,8 +4,9 @@
 //! rules as the href itself.
 
 mod error;
-mod guard;
+pub(crate) mod guard;
 mod headers;
+mod range;
 mod sign;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -17,16 +18,19 @@ use std::sync::Arc;
 
 use reqwest::dns::Resolve;
 use reqwest::header::{HeaderMap, LOCATION};
-use swath_core::{Signing, redact_url};
+use swath_core::{Class, Classify as _, Signing, redact_url};
 use url::Url;
 
 use crate::clock::Clock;
 use crate::digest::Checksum;
 use crate::http::{self, HttpError, Timeouts};
+use crate::polite::{Hosts, Manners, Outcome};
 use crate::retry::Policy;
 
 pub use error::FetchError;
+pub(crate) use error::cause;
 pub use guard::is_public;
+pub use range::Part;
 pub use sign::{Sign, SignError, Signed, Signers, Unsigned};
 pub use transfer::{Body, Transfer};
 
@@ -39,6 +43,10 @@ const LOGIN_HOSTS: [&str; 4] = [
 ];
 
 /// What may be fetched, from where, and how patiently.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a rule of its own, and any set of them makes sense"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchPolicy {
     /// Whether `http` is fetched beside `https`.
@@ -53,6 +61,8 @@ pub struct FetchPolicy {
     pub max_redirects: u32,
     /// How often and after how long a failed request is made again.
     pub retry: Policy,
+    /// Whether a host that fails again and again, or asks for a long pause, is not asked for a while.
+    pub rests: bool,
     /// How long a host may be silent.
     pub timeouts: Timeouts,
     /// Bytes that each window of `timeouts.idle` must bring; fewer count as silence.
@@ -69,6 +79,7 @@ impl Default for FetchPolicy {
             max_size_bytes: 64 << 30,
             max_redirects: 5,
             retry: Policy::default(),
+            rests: false,
             timeouts: Timeouts::default(),
             least_bytes: 16 << 10,
         }
@@ -82,6 +93,7 @@ pub struct Fetcher {
     policy: FetchPolicy,
     signers: Signers,
     clock: Arc<dyn Clock>,
+    hosts: Option<Hosts>,
 }
 
 impl Fetcher {
@@ -113,6 +125,7 @@ impl Fetcher {
         let client = builder.build().map_err(HttpError::Build)?;
         Ok(Self {
             client,
+            hosts: policy.rests.then(|| Hosts::new(Manners::BRIEF)),
             policy,
             signers,
             clock,
@@ -134,6 +147,27 @@ impl Fetcher {
         Transfer::new(self, (href, signing), promised)
     }
 
+    /// Reads a small document whole, `limit` bytes at most, trying again while that helps.
+    ///
+    /// # Errors
+    /// The last attempt's failure.
+    pub async fn document(&self, href: &Url, limit: usize) -> Result<bytes::Bytes, FetchError> {
+        let call = |_| self.document_once(href, limit);
+        self.policy.retry.run(self.clock.as_ref(), call).await
+    }
+
+    async fn document_once(&self, href: &Url, limit: usize) -> Result<bytes::Bytes, FetchError> {
+        let signed = Signed::plain(href.clone());
+        let response = self.ask(&signed, HeaderMap::new()).await?;
+        let status = response.status().as_u16();
+        if !matches!(status, 200 | 203) {
+            let retry_after = headers::retry_after(response.headers(), self.clock.now());
+            let url = redact_url(response.url());
+            return Err(FetchError::from_status(url, status, retry_after));
+        }
+        Ok(http::read_body(response, limit).await?)
+    }
+
     /// Asks for a file, following redirects; every hop is checked before anything is sent to it.
     async fn ask(
         &self,
@@ -147,10 +181,7 @@ impl Fetcher {
             if let Some(secret) = signed.headers_for(&url) {
                 request = request.headers(secret.clone());
             }
-            let response = request
-                .send()
-                .await
-                .map_err(|error| FetchError::from_call(&url, error))?;
+            let response = self.send(&url, request).await?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(response);
             }
@@ -160,6 +191,45 @@ impl Fetcher {
             url: redact_url(&url),
             limit: self.policy.max_redirects,
         })
+    }
+
+    /// Sends one request, unless its host is left alone, and notes how the host fares.
+    async fn send(
+        &self,
+        url: &Url,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, FetchError> {
+        let sent = async {
+            let sent = request.send().await;
+            sent.map_err(|error| FetchError::from_call(url, error))
+        };
+        let Some(hosts) = &self.hosts else {
+            return sent.await;
+        };
+        let host = hosts.of(&url.origin().ascii_serialization());
+        let leave = host.enter(self.clock.as_ref()).await;
+        let _leave = leave.map_err(|retry_after| FetchError::Resting {
+            url: redact_url(url),
+            retry_after,
+        })?;
+        let answered = sent.await;
+        let now = self.clock.now();
+        let outcome = match &answered {
+            Ok(answer) => match answer.status().as_u16() {
+                429 => Outcome::Throttled,
+                500..=599 => Outcome::Failed,
+                _ => Outcome::Answered,
+            },
+            Err(FetchError::Http(error)) if error.class() == Class::Transient => Outcome::Failed,
+            Err(_) => Outcome::Answered,
+        };
+        let asked = answered
+            .as_ref()
+            .ok()
+            .filter(|_| outcome != Outcome::Answered);
+        let asked = asked.and_then(|answer| headers::retry_after(answer.headers(), now));
+        host.tell(outcome, asked, now);
+        answered
     }
 
     fn next_hop(&self, url: &Url, response: &reqwest::Response) -> Result<Url, FetchError> {

@@ -12,6 +12,15 @@ use tokio::task::JoinHandle;
 
 use crate::clock::{Clock as _, SystemClock};
 
+/// Prints what became of an injected fault: `ID fault expected got`.
+#[allow(
+    clippy::print_stdout,
+    reason = "tests tell their figures on standard output"
+)]
+pub fn say(id: &str, fault: &str, expected: &str, got: impl std::fmt::Display) {
+    println!("{id} {fault}: expected {expected}, got {got}");
+}
+
 /// A request as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {

@@ -93,7 +93,7 @@ impl<'a> Transfer<'a> {
     /// # Errors
     /// The last attempt's failure.
     pub async fn run(&mut self, staged: &mut StagedFile) -> Result<Body, FetchError> {
-        self.restart(staged).await?;
+        self.restart(staged);
         loop {
             let error = match self.attempt(staged).await {
                 Ok(body) => return Ok(body),
@@ -137,7 +137,6 @@ impl<'a> Transfer<'a> {
             self.renewed_at = Some(self.received);
             signed = by.sign(&self.href).await?;
         }
-        staged.flush().await?;
         Ok(Body {
             size_bytes: self.received,
             digests: self.hashing.digests(),
@@ -160,7 +159,7 @@ impl<'a> Transfer<'a> {
         staged: &mut StagedFile,
     ) -> Result<(), FetchError> {
         if self.validator.is_none() {
-            self.restart(staged).await?;
+            self.restart(staged);
         }
         let response = self.fetcher.ask(signed, self.asked_range()).await?;
         let shown = redact_url(response.url());
@@ -168,12 +167,12 @@ impl<'a> Transfer<'a> {
         self.last_status = Some(status);
         match status {
             200 | 203 => {
-                self.restart(staged).await?;
+                self.restart(staged);
                 self.total = headers::length(response.headers());
             }
-            206 => self.check_range(&response, &shown, staged).await?,
+            206 => self.check_range(&response, &shown, staged)?,
             416 if self.received > 0 => {
-                return self.is_all_there(&response, shown, staged).await;
+                return self.is_all_there(&response, &shown, staged);
             }
             _ => {
                 let now = self.fetcher.clock.now();
@@ -201,7 +200,7 @@ impl<'a> Transfer<'a> {
         asked
     }
 
-    async fn check_range(
+    fn check_range(
         &mut self,
         response: &reqwest::Response,
         shown: &str,
@@ -220,25 +219,25 @@ impl<'a> Transfer<'a> {
             self.total = self.total.or(total);
             return Ok(());
         }
-        Err(self.wrong_range(response, shown, staged).await)
+        Err(self.wrong_range(response, shown, staged))
     }
 
     /// Takes the refusal of a range as the end of the file only when the server says that we have it all.
-    async fn is_all_there(
+    fn is_all_there(
         &mut self,
         response: &reqwest::Response,
-        shown: String,
+        shown: &str,
         staged: &mut StagedFile,
     ) -> Result<(), FetchError> {
         let total = ContentRange::of(response.headers()).and_then(|range| range.total);
         if total == Some(self.received) {
             return Ok(());
         }
-        Err(self.wrong_range(response, &shown, staged).await)
+        Err(self.wrong_range(response, shown, staged))
     }
 
     /// Names the answer's range, and forgets what came before: it may be of another file.
-    async fn wrong_range(
+    fn wrong_range(
         &mut self,
         response: &reqwest::Response,
         shown: &str,
@@ -250,10 +249,8 @@ impl<'a> Transfer<'a> {
             offset: self.received,
             got: got.unwrap_or_default().to_owned(),
         };
-        match self.restart(staged).await {
-            Ok(()) => error,
-            Err(staging) => staging,
-        }
+        self.restart(staged);
+        error
     }
 
     async fn stream(
@@ -333,7 +330,7 @@ impl<'a> Transfer<'a> {
             url: shown.clone(),
             status: 404,
         })?;
-        self.restart(staged).await?;
+        self.restart(staged);
         let unreadable = |source| unreadable(&path, source);
         // Asked before it is opened: opening a pipe would wait for its writer.
         let facts = tokio::fs::metadata(&path).await.map_err(unreadable)?;
@@ -351,13 +348,13 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    async fn restart(&mut self, staged: &mut StagedFile) -> Result<(), FetchError> {
+    fn restart(&mut self, staged: &mut StagedFile) {
         self.hashing.restart();
         self.received = 0;
         self.total = None;
         self.validator = None;
         self.etag = None;
-        Ok(staged.restart().await?)
+        staged.restart();
     }
 }
 

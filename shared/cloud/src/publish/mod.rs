@@ -6,33 +6,31 @@
 //! last part another writer could publish the same key, and the later one would then replace it. That window is harmless
 //! as long as both bring the same bytes.
 
+mod block;
+mod spill;
+mod staged;
 mod staging;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use std::path::{Path as FilePath, PathBuf};
 
 use futures::TryStreamExt as _;
+use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt as _, PutMode, PutOptions, WriteMultipart};
 use swath_core::{Class, Classify};
 use tempfile::TempPath;
-use tokio::io::AsyncReadExt as _;
 
 use crate::clock::Clock;
 use crate::digest::{Checksum, Digests, Hashing};
 use crate::retry::{Policy, Retryable};
 use crate::store::{Store, class_of, class_of_io};
 
-pub use staging::{STALE_AFTER, StagedFile, Staging};
-
-/// Files up to this size go up in one conditional request.
-pub const SINGLE_PUT_BYTES: u64 = 16 << 20;
-/// Bytes of one part of a larger file; 10,000 of them are S3's limit.
-const PART_BYTES: usize = 16 << 20;
-/// Parts in flight, and so in memory, at once.
-const PARTS_AT_ONCE: usize = 3;
-const READ_BYTES: usize = 1 << 20;
+pub use staged::{Content, Held, StagedFile};
+pub use staging::{STALE_AFTER, Staging};
+pub use upload::SINGLE_PUT_BYTES;
+use upload::Upload;
 
 /// What is known of a proven file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,9 +196,6 @@ pub async fn read_back(
             copy.write(&bytes).await?;
         }
     }
-    if let Some(copy) = copy {
-        copy.flush().await?;
-    }
     Ok((size_bytes, hashing.digests()))
 }
 
@@ -215,9 +210,8 @@ pub async fn publish(
     facts: &Facts,
     clock: &dyn Clock,
 ) -> Result<Published, PublishError> {
-    let staged = staged.seal().await?;
     if let Some(path) = local_path(out, key) {
-        if place(out, path, staged).await? {
+        if place(out, path, staged.seal().await?).await? {
             return Ok(Published {
                 adopted: false,
                 etag: present(out, key).await?.and_then(|present| present.etag),
@@ -225,12 +219,7 @@ pub async fn publish(
         }
         return adopt(out, key, facts).await;
     }
-    let up = Upload {
-        out,
-        key,
-        staged: &staged,
-        facts,
-    };
+    let up = Upload::new((out, key), staged, facts);
     Policy::default().run(clock, |_| up.once()).await
 }
 
@@ -315,82 +304,4 @@ fn make_folders(root: &FilePath, folder: &FilePath) -> Result<bool, PublishError
         }
     }
     Ok(true)
-}
-
-/// One file on its way up.
-struct Upload<'a> {
-    out: &'a Store,
-    key: &'a str,
-    staged: &'a FilePath,
-    facts: &'a Facts,
-}
-
-impl Upload<'_> {
-    async fn once(&self) -> Result<Published, PublishError> {
-        let put = if self.facts.size_bytes <= SINGLE_PUT_BYTES {
-            self.whole().await?
-        } else if present(self.out, self.key).await?.is_some() {
-            None
-        } else {
-            Some(self.parts().await?)
-        };
-        match put {
-            Some(put) => Ok(Published {
-                adopted: false,
-                etag: put.e_tag,
-            }),
-            // Perhaps our own: a store that was slow to answer is asked twice by its client.
-            None => adopt(self.out, self.key, self.facts).await,
-        }
-    }
-
-    /// Puts the file in one request; nothing where an object lies.
-    async fn whole(&self) -> Result<Option<object_store::PutResult>, PublishError> {
-        let read = tokio::fs::read(self.staged).await;
-        let bytes = read.map_err(|source| PublishError::staging(self.staged, source))?;
-        let path = self.out.path(self.key);
-        let create = PutOptions::from(PutMode::Create);
-        match self.out.store.put_opts(&path, bytes.into(), create).await {
-            Ok(put) => Ok(Some(put)),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(None),
-            Err(source) => Err(PublishError::Store { path, source }),
-        }
-    }
-
-    async fn parts(&self) -> Result<object_store::PutResult, PublishError> {
-        let path = self.out.path(self.key);
-        let failed = |source| PublishError::Store {
-            path: path.clone(),
-            source,
-        };
-        let upload = self.out.store.put_multipart(&path).await.map_err(failed)?;
-        let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        match self.send(&mut parts).await {
-            Ok(()) => parts.finish().await.map_err(failed),
-            Err(error) => {
-                // What stays behind after this fails too is the bucket's lifecycle rule to clear.
-                if let Err(left) = parts.abort().await {
-                    tracing::warn!(path = %path, error = %left, "an upload's parts were left behind");
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn send(&self, parts: &mut WriteMultipart) -> Result<(), PublishError> {
-        let failed = |source| PublishError::staging(self.staged, source);
-        let mut file = tokio::fs::File::open(self.staged).await.map_err(failed)?;
-        loop {
-            let mut bytes = bytes::BytesMut::with_capacity(READ_BYTES);
-            if file.read_buf(&mut bytes).await.map_err(failed)? == 0 {
-                return Ok(());
-            }
-            let ready = parts.wait_for_capacity(PARTS_AT_ONCE).await;
-            ready.map_err(|source| PublishError::Store {
-                path: self.out.path(self.key),
-                source,
-            })?;
-            parts.put(bytes.freeze());
-        }
-    }
 }

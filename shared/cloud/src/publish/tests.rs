@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutPayload, PutResult, Result,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
 use super::*;
@@ -26,7 +26,7 @@ fn facts(bytes: &[u8]) -> Facts {
 async fn published(out: &Store, bytes: &[u8]) -> std::result::Result<Published, PublishError> {
     let scratch = tempfile::tempdir().unwrap();
     let staging = Staging::open(out, scratch.path()).await?;
-    let mut staged = staging.create().await?;
+    let mut staged = staging.create();
     staged.write(bytes).await?;
     publish(out, KEY, staged, &facts(bytes), &FakeClock::default()).await
 }

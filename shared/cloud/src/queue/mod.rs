@@ -1,7 +1,9 @@
 //! Queues: where messages go. Receiving is the shell's work, or the in-process receiver's.
 
 mod body;
+mod by_host;
 mod folder;
+mod hold;
 mod memory;
 pub mod sqs;
 
@@ -18,7 +20,9 @@ use crate::retry::Retryable;
 use crate::store::{Store, StoreError, class_of_io};
 
 pub use body::{LARGEST, fetch_body};
+pub use by_host::{ByHost, UpstreamError, Upstreams};
 pub use folder::FolderQueue;
+pub use hold::{FIRST_SENT, Held, Hold, SqsHold};
 pub use memory::{MemoryQueue, MemoryReceiver, channel};
 
 /// Takes messages for someone else to work on; delivers each at least once, in no order.
@@ -58,6 +62,14 @@ pub enum QueueError {
     /// Nobody receives any more.
     #[error("the queue is closed: its receiver is gone")]
     Closed,
+    /// Whoever takes the messages works on them at once, and could not.
+    #[error("what was sent is not done: {reason}")]
+    Undone {
+        /// What the failure asks for.
+        class: Class,
+        /// The failure and its causes.
+        reason: String,
+    },
     /// A message cannot be written as JSON.
     #[error("a message cannot be written")]
     Message(#[source] MessageError),
@@ -92,6 +104,15 @@ pub enum QueueError {
         #[source]
         source: Box<sqs::CallError>,
     },
+    /// A received message could not be made to wait.
+    #[error("{queue}: a message could not be made to wait")]
+    Hold {
+        /// The queue's URL.
+        queue: String,
+        /// Why.
+        #[source]
+        source: Box<aws_sdk_sqs::Error>,
+    },
     /// SQS took some messages and not others, again and again.
     #[error("{queue}: {refused} messages were not taken: {code} ({reason})")]
     Refused {
@@ -117,8 +138,8 @@ impl Classify for QueueError {
             Self::Body(error) => error.class(),
             Self::Reference { .. } => Class::Invalid,
             Self::Folder { source, .. } => class_of_io(source),
-            Self::Call { class, .. } => *class,
-            Self::Refused { .. } => Class::Transient,
+            Self::Call { class, .. } | Self::Undone { class, .. } => *class,
+            Self::Refused { .. } | Self::Hold { .. } => Class::Transient,
         }
     }
 }

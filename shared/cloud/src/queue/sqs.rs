@@ -41,15 +41,7 @@ pub struct SqsQueue {
 
 /// Opens the queue with the credentials, region and endpoint of the environment; large bodies go through `lake`.
 pub async fn open(url: &Url, lake: Store) -> SqsQueue {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https();
-    let shared = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .load()
-        .await;
+    let shared = environment().await;
     let host = url.host_str().unwrap_or_default();
     let mut config = aws_sdk_sqs::config::Builder::from(&shared);
     if shared.region().is_none() {
@@ -60,6 +52,21 @@ pub async fn open(url: &Url, lake: Store) -> SqsQueue {
     }
     let client = aws_sdk_sqs::Client::from_conf(config.build());
     SqsQueue::new(client, url.clone(), lake, Arc::new(SystemClock))
+}
+
+/// Makes a client with the credentials, region and endpoint of the environment.
+pub(super) async fn client() -> aws_sdk_sqs::Client {
+    aws_sdk_sqs::Client::new(&environment().await)
+}
+
+async fn environment() -> aws_config::SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    let defaults = aws_config::defaults(BehaviorVersion::latest());
+    defaults.http_client(http).load().await
 }
 
 fn is_aws(host: &str) -> bool {

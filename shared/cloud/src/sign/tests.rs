@@ -9,7 +9,7 @@ use url::Url;
 use super::*;
 use crate::clock::Clock as _;
 use crate::clock::testing::FakeClock;
-use crate::fetch::testing::{Answer, Request, ScriptedServer};
+use crate::fetch::testing::{Answer, Request, ScriptedServer, say};
 use crate::fetch::{Body, FetchError, FetchPolicy, Fetcher, Sign as _, SignError, Signed};
 use crate::publish::Staging;
 
@@ -23,10 +23,6 @@ fn file() -> Bytes {
 
 fn secret(text: &str) -> Redacted<String> {
     Redacted::new(text.to_owned())
-}
-
-fn say(id: &str, fault: &str, expected: &str, got: impl std::fmt::Display) {
-    println!("{id} {fault}: expected {expected}, got {got}");
 }
 
 struct World {
@@ -59,7 +55,7 @@ impl World {
     async fn fetch(&self, href: &str, signing: Signing) -> (Result<Body, FetchError>, u32) {
         let store = crate::store::open(self.folder.path().to_str().unwrap()).unwrap();
         let staging = Staging::open(&store, Path::new("unused")).await.unwrap();
-        let mut staged = staging.create().await.unwrap();
+        let mut staged = staging.create();
         let href = href.parse().unwrap();
         let mut transfer = self.fetcher.transfer(href, signing, None);
         let body = transfer.run(&mut staged).await;
@@ -427,7 +423,7 @@ async fn a_bucket_whose_readers_pay_is_refused_before_any_request() {
         "https://sentinel-s2-l2a.s3.amazonaws.com/tiles/B04.jp2",
     ] {
         for signing in [Signing::None, Signing::S3] {
-            let mut staged = staging.create().await.unwrap();
+            let mut staged = staging.create();
             let mut transfer = fetcher.transfer(href.parse().unwrap(), signing, None);
             let error = transfer.run(&mut staged).await.unwrap_err();
             assert_eq!(

@@ -11,10 +11,10 @@ use serde_json::Value;
 use swath_core::redact_url;
 use url::Url;
 
-use super::polite::{Host, Outcome};
 use super::request::Request;
-use super::{Client, StacError};
-use crate::http::{HttpError, read_body};
+use super::{Client, Reach, StacError};
+use crate::http::read_body;
+use crate::polite::{Host, Outcome};
 use crate::retry::{Retryable as _, parse_retry_after};
 
 /// A successful answer.
@@ -32,17 +32,19 @@ const SHOWN: usize = 300;
 const TOO_MUCH: u32 = 3;
 
 impl Client {
-    /// Sends a request until an answer comes that `check` takes, or trying again is of no use.
+    /// Sends a request until an answer comes that `check` takes, or trying again is of no use; `sent` grows by every request
+    /// that goes out.
     pub(super) async fn call(
         &self,
         request: &Request,
         check: fn(&Answer) -> Result<(), StacError>,
+        sent: &mut u64,
     ) -> Result<Answer, StacError> {
         let clock = self.clock.as_ref();
         let host = self.hosts.of(&request.url.origin().ascii_serialization());
         let (mut attempt, mut too_much, mut waited) = (1, 0, Duration::ZERO);
         loop {
-            let error = match self.once(request, &host, check).await {
+            let error = match self.once(request, &host, check, sent).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -63,26 +65,27 @@ impl Client {
         request: &Request,
         host: &Arc<Host>,
         check: fn(&Answer) -> Result<(), StacError>,
+        sent: &mut u64,
     ) -> Result<Answer, StacError> {
         let leave = host.enter(self.clock.as_ref()).await;
         let _leave = leave.map_err(|retry_after| StacError::Resting {
             url: redact_url(&request.url),
             retry_after,
         })?;
-        let answered = self.exchange(request).await;
+        let answered = self.exchange(request, sent).await;
         let answered = answered.and_then(|answer| check(&answer).map(|()| answer));
         let outcome = answered
             .as_ref()
             .map_or_else(StacError::outcome, |_| Outcome::Answered);
         let asked = answered.as_ref().err().and_then(StacError::retry_after);
-        let asked = asked.filter(|asked| *asked <= self.policy.longest);
         host.tell(outcome, asked, self.clock.now());
         answered
     }
 
-    async fn exchange(&self, request: &Request) -> Result<Answer, StacError> {
+    async fn exchange(&self, request: &Request, sent: &mut u64) -> Result<Answer, StacError> {
         let mut url = request.url.clone();
         for _ in 0..=self.limits.redirects {
+            *sent += 1;
             let response = self.send(request, &url).await?;
             let status = response.status();
             if !status.is_redirection() {
@@ -97,6 +100,7 @@ impl Client {
     }
 
     async fn send(&self, request: &Request, url: &Url) -> Result<reqwest::Response, StacError> {
+        self.reach.check(url)?;
         let mut builder = self
             .http
             .request(request.method.clone(), url.clone())
@@ -108,7 +112,7 @@ impl Client {
         }
         // After ours, so that a link's own value replaces it.
         let sent = builder.headers(request.headers.clone()).send().await;
-        Ok(sent.map_err(|error| HttpError::from_call(url, error))?)
+        sent.map_err(|error| Reach::failure(url, error))
     }
 
     async fn take(&self, response: reqwest::Response, url: Url) -> Result<Answer, StacError> {

@@ -6,8 +6,9 @@ use swath_core::datetime::DatetimeError;
 use swath_core::split::AreaNotSupported;
 use swath_core::{Class, Classify};
 
-use super::polite::Outcome;
+use crate::fetch::FetchError;
 use crate::http::HttpError;
+use crate::polite::Outcome;
 use crate::retry::Retryable;
 
 /// A search that cannot go on. Addresses are redacted.
@@ -17,6 +18,15 @@ pub enum StacError {
     /// No usable answer came.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The API may not be asked from here.
+    #[error("the catalog may not be asked")]
+    NotAllowed(#[source] Box<FetchError>),
+    /// The API is none of those that may be asked.
+    #[error("{url}: not among the hosts that may be searched (SWATH_CATALOG_HOSTS)")]
+    HostNotAllowed {
+        /// What was to be asked.
+        url: String,
+    },
     /// The API refused or failed.
     #[error("{url}: {}", refusal(*status, code.as_deref(), description.as_deref()))]
     Status {
@@ -182,7 +192,9 @@ impl Classify for StacError {
             Self::Http(error) => error.class(),
             Self::Status { status, .. } => class_of_status(*status),
             Self::ErrorPage { .. } | Self::Resting { .. } => Class::Transient,
-            Self::NotAPage { .. }
+            Self::NotAllowed(_)
+            | Self::HostNotAllowed { .. }
+            | Self::NotAPage { .. }
             | Self::NotAnApi { .. }
             | Self::PaginationLoop { .. }
             | Self::NoNewItems { .. }

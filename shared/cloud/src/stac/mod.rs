@@ -3,8 +3,8 @@
 mod call;
 mod error;
 mod page;
-mod polite;
 mod query;
+mod reach;
 mod request;
 mod search;
 mod seen;
@@ -22,8 +22,9 @@ use url::Url;
 use crate::clock::Clock;
 use crate::retry::Policy;
 
+pub use crate::polite::Manners;
 pub use error::StacError;
-pub use polite::Manners;
+pub use reach::Reach;
 pub use search::{Page, Search, Stopped};
 
 /// How much is taken from an API before it is thought to be sick.
@@ -60,7 +61,8 @@ pub struct Client {
     clock: Arc<dyn Clock>,
     policy: Policy,
     limits: Limits,
-    hosts: polite::Hosts,
+    reach: Reach,
+    hosts: crate::polite::Hosts,
     /// Where each API searches, by its landing page.
     known: Arc<Mutex<HashMap<Url, Endpoint>>>,
 }
@@ -83,7 +85,8 @@ impl Client {
             clock,
             policy: Policy::default(),
             limits: Limits::default(),
-            hosts: polite::Hosts::default(),
+            reach: Reach::default(),
+            hosts: crate::polite::Hosts::default(),
             known: Arc::default(),
         }
     }
@@ -92,6 +95,12 @@ impl Client {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Asks no API but those within reach; its HTTP client should be from [`Reach::http`].
+    #[must_use]
+    pub fn with_reach(self, reach: Reach) -> Self {
+        Self { reach, ..self }
     }
 
     /// Takes another way of trying again.
@@ -104,7 +113,7 @@ impl Client {
     #[must_use]
     pub fn with_manners(self, manners: Manners) -> Self {
         Self {
-            hosts: polite::Hosts::new(manners),
+            hosts: crate::polite::Hosts::new(manners),
             ..self
         }
     }
@@ -115,9 +124,12 @@ impl Client {
     /// When the job or the area cannot be asked for, or the API's landing page cannot be read.
     pub async fn search(&self, job: &Job, area: &Area) -> Result<Search, StacError> {
         let asked = query::Query::new(job, area)?;
-        self.endpoint(&job.catalog, asked.headers()).await?;
-        let landing = job.catalog.clone();
-        Ok(Search::new(self.clone(), landing, asked, job.max_items))
+        let mut sent = 0;
+        self.endpoint(&job.catalog, asked.headers(), &mut sent)
+            .await?;
+        let mut search = Search::new(self.clone(), job, asked);
+        search.requests = sent;
+        Ok(search)
     }
 
     /// Returns where the API searches; its landing page is read once.
@@ -125,7 +137,7 @@ impl Client {
     /// # Errors
     /// When the landing page cannot be read, or is none.
     pub async fn search_url(&self, landing: &Url) -> Result<Url, StacError> {
-        let endpoint = self.endpoint(landing, &HeaderMap::new()).await?;
+        let endpoint = self.endpoint(landing, &HeaderMap::new(), &mut 0).await?;
         Ok(endpoint.url)
     }
 
@@ -136,13 +148,18 @@ impl Client {
         Some(endpoint.landing_digest.clone())
     }
 
-    async fn endpoint(&self, landing: &Url, headers: &HeaderMap) -> Result<Endpoint, StacError> {
+    async fn endpoint(
+        &self,
+        landing: &Url,
+        headers: &HeaderMap,
+        sent: &mut u64,
+    ) -> Result<Endpoint, StacError> {
         let mut known = self.known.lock().await;
         if let Some(endpoint) = known.get(landing) {
             return Ok(endpoint.clone());
         }
         let request = request::Request::get(landing.clone(), headers.clone());
-        let answer = self.call(&request, page::check_landing).await?;
+        let answer = self.call(&request, page::check_landing, sent).await?;
         let endpoint = page::endpoint(&answer)?;
         known.insert(landing.clone(), endpoint.clone());
         Ok(endpoint)

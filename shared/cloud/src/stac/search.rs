@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::value::RawValue;
-use swath_core::redact_url;
+use swath_core::{Job, redact_url};
 use url::Url;
 
 use super::call::{Answer, check_same_server};
@@ -41,6 +41,8 @@ pub struct Search {
     stopped: Option<Stopped>,
     cut: bool,
     lightened: u64,
+    /// Requests that went out.
+    pub(super) requests: u64,
     /// Whether the API was found to take no POST.
     by_get: bool,
 }
@@ -94,7 +96,8 @@ impl std::fmt::Display for Stopped {
 }
 
 impl Search {
-    pub(super) fn new(client: Client, landing: Url, asked: Query, max_items: Option<u64>) -> Self {
+    pub(super) fn new(client: Client, job: &Job, asked: Query) -> Self {
+        let (landing, max_items) = (job.catalog.clone(), job.max_items);
         let none = max_items == Some(0);
         let cut = asked.is_cut();
         let whole = Part {
@@ -119,6 +122,7 @@ impl Search {
             stopped: none.then_some(Stopped::MaxItems),
             cut,
             lightened: 0,
+            requests: 0,
             by_get: false,
         }
     }
@@ -136,6 +140,11 @@ impl Search {
     /// Returns how often the search was made lighter because the API choked on it: smaller pages, halves of its time or area.
     pub fn lightened(&self) -> u64 {
         self.lightened
+    }
+
+    /// Returns how many requests went out, tries and redirects included, and the landing page's if this search read it.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     /// Returns whether no further page will be asked for.
@@ -169,7 +178,8 @@ impl Search {
                 },
             };
             self.asked.insert(request.fingerprint()?);
-            let answered = self.client.call(&request, check_page).await;
+            let answered = self.client.call(&request, check_page, &mut self.requests);
+            let answered = answered.await;
             let begins = self.asked.len() == 1;
             match answered {
                 Ok(answer) => {
@@ -195,7 +205,10 @@ impl Search {
         };
         let query = &part.query;
         let headers = query.headers().clone();
-        let endpoint = self.client.endpoint(&self.landing, &headers).await?;
+        let endpoint = self
+            .client
+            .endpoint(&self.landing, &headers, &mut self.requests)
+            .await?;
         let first = if self.by_get || endpoint.by_get || query.is_by_get() {
             Request::get(query.address(&endpoint.url), headers)
         } else {

@@ -4,6 +4,7 @@ mod asked;
 mod faults;
 mod lighter;
 mod paging;
+mod reach;
 mod server;
 mod table;
 

@@ -8,7 +8,6 @@ mod h3;
 mod key;
 mod outline;
 mod regions;
-mod ring;
 mod spec;
 mod sphere;
 #[cfg(test)]

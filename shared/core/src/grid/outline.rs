@@ -1,27 +1,14 @@
 //! Geometries made plain: positions without gaps in longitude, rings closed.
 //!
-//! `GeoJSON` means an edge literally, so that none crosses the antimeridian; many writers mean the short way round.
-//! The rule, for an edge whose ends differ by more than 180° of longitude:
-//!
-//! 1. Less than 360°: it crosses the antimeridian, the short way (170 to -170 is 20° long), as H3 and others read it.
-//!    So longitudes beyond ±180 are taken as they are (170 to 190 is the same edge).
-//! 2. 360°: a seam, both ends are one place (a ring cut at ±180 and left in one piece); but if the ring
-//!    then would not close or would have no width, the whole way round (a box of the world).
-//! 3. Along a pole the edge has no length. It goes the way that closes the ring, the literal way if that does.
-//! 4. A ring of four corners with sides along meridians and parallels may mean the box itself or the box across the antimeridian.
-//!    The one nearer to a square is meant, but the counter-clockwise winding that RFC 7946 asks of outlines outweighs a factor
-//!    of 8: (-150, -40) to (150, 40) written counter-clockwise is 300° wide, (170, -10) to (-170, 10) is 20° wide in any winding.
-//! 5. A ring that does not close by all this goes round a pole: the one of its hemisphere, or if it has positions on both sides
-//!    of the equator, the one to the left of an outline (to the right of a hole). It is closed along that pole.
-//!
-//! Lines follow rules 1 and 2. Boxes given as such (`Rect`) are literal. Latitudes are cut off at ±90, longitudes beyond
-//! ±540 are brought to ±180, positions that are not finite are left out.
+//! How an edge of more than 180° of longitude is read is said in [`crate::ring`], for items as for areas of interest. Boxes
+//! given as such (`Rect`) are literal. Latitudes are cut off at ±90, longitudes beyond ±540 are brought to ±180, positions that
+//! are not finite are left out.
 
 use std::ops::Range;
 
 use geo::{Coord, Geometry, LineString, Polygon};
 
-use super::ring;
+use crate::ring;
 
 /// What a run of positions is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

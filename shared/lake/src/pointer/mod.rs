@@ -2,6 +2,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
+mod locked;
 mod memory;
 mod s3;
 mod sqlite;
@@ -11,14 +12,19 @@ mod tests;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use object_store::ObjectStore;
+use object_store::path::Path;
 use swath_core::{Class, Classify, TableName};
 
-use crate::place::OutsideLake;
+use crate::lock::{LockError, Now};
+use crate::place::{OutsideLake, Place};
 
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Fault, FaultyPointer};
+pub use locked::LockedPointer;
 pub use memory::MemoryPointer;
 pub use s3::S3Pointer;
 pub use sqlite::SqlitePointer;
@@ -50,6 +56,23 @@ pub trait TablePointer: Debug + Send + Sync {
     /// # Errors
     /// When it was not removed, or when that is not known.
     async fn remove(&self, table: TableName) -> Result<(), PointerError>;
+}
+
+/// Returns a lake's place and its pointers: a folder's lie in its `SQLite` file, a bucket's in objects that are put on
+/// condition. The base is a URI, and a folder too when it is one.
+pub fn of_lake(
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    (uri, folder): (&str, Option<&std::path::Path>),
+    now: Now,
+) -> (Place, Arc<dyn TablePointer>) {
+    if let Some(folder) = folder {
+        let place = Place::new(store, prefix, &folder.to_string_lossy());
+        let pointer = LockedPointer::in_folder(folder, &place, now);
+        return (place, Arc::new(pointer));
+    }
+    let place = Place::new(store, prefix, uri);
+    (place.clone(), Arc::new(S3Pointer::new(place)))
 }
 
 /// What a pointer said when it was read.
@@ -157,6 +180,13 @@ pub enum PointerError {
         /// The file.
         location: String,
     },
+    /// The lock that goes with the pointer cannot be taken; nothing has been changed.
+    #[error("the catalog's lock cannot be taken")]
+    Locked {
+        /// Why.
+        #[source]
+        source: LockError,
+    },
     /// A location outside the lake.
     #[error("the pointer cannot lead there")]
     Outside(#[source] OutsideLake),
@@ -181,6 +211,7 @@ impl PointerError {
             | Self::Unconditional { .. }
             | Self::Hint { .. }
             | Self::Misplaced { .. }
+            | Self::Locked { .. }
             | Self::Outside(_) => Effect::None,
             #[cfg(any(test, feature = "testing"))]
             Self::Asked { effect } => *effect,
@@ -195,7 +226,14 @@ impl Classify for PointerError {
         }
         match self {
             Self::Database { source, .. } => sqlite::class_of(source),
-            Self::Store { source, .. } => s3::class_of(source),
+            Self::Store { source, .. }
+            | Self::Locked {
+                source: LockError::Store { source, .. },
+            } => s3::class_of(source),
+            // Whoever holds it gives it back.
+            Self::Locked {
+                source: LockError::Held { .. },
+            } => Class::Transient,
             Self::Folder { .. }
             | Self::NoLocation { .. }
             | Self::Unconditional { .. }

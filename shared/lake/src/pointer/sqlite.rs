@@ -42,6 +42,22 @@ impl SqlitePointer {
         &self.database
     }
 
+    /// Returns whether the file's table of tables lacks the column `iceberg_type`, as older writers make it; false when there
+    /// is no such file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn lacks_type(&self) -> Result<bool, PointerError> {
+        let lacks = |database: &Database| {
+            let Some(connection) = database.open(false)? else {
+                return Ok(false);
+            };
+            let lacks = || Ok(has_tables(&connection)? && !has_type(&connection)?);
+            lacks().map_err(database.failed("reading the tables", Effect::None))
+        };
+        self.blocking(Effect::None, lacks).await
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         effect: Effect,

@@ -3,7 +3,10 @@
 mod commit;
 mod compact;
 mod faults;
+mod hashes;
+mod index;
 mod keep;
+mod machine;
 mod open;
 mod remove;
 

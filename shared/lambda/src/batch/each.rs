@@ -2,6 +2,7 @@
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use futures::StreamExt as _;
+use swath_cloud::retry::Retryable;
 use swath_core::Classify;
 use tracing::Instrument as _;
 
@@ -26,11 +27,14 @@ impl Batch {
         Work: Fn(M) -> Running,
         Running: Future<Output = Result<(), E>>,
     {
-        self.each_counted(|incoming, _| take(incoming), work).await
+        let work = &work;
+        let work = |asked| async move { verdict(work(asked).await) };
+        self.run(|incoming, _| take(incoming), work).await
     }
 
     /// Works on each message by itself, as [`Batch::each`]; `take` also gets how often the queue has delivered the message,
-    /// this time included.
+    /// this time included; and what fails
+    /// for now comes again as the failure asks.
     ///
     /// # Errors
     /// As [`Batch::each`].
@@ -40,14 +44,33 @@ impl Batch {
         work: Work,
     ) -> Result<SqsBatchResponse, BatchError>
     where
-        E: Classify,
+        E: Retryable,
         Take: Fn(Incoming, u32) -> Result<M, Refused>,
         Work: Fn(M) -> Running,
         Running: Future<Output = Result<(), E>>,
     {
+        let work = &work;
+        let work = |asked| async move {
+            work(asked).await.map_err(|error| Failure {
+                retry_after: error.retry_after(),
+                ..Failure::of("work", &error)
+            })
+        };
+        self.run(take, work).await
+    }
+
+    async fn run<M, Take, Work, Running>(
+        self,
+        take: Take,
+        work: Work,
+    ) -> Result<SqsBatchResponse, BatchError>
+    where
+        Take: Fn(Incoming, u32) -> Result<M, Refused>,
+        Work: Fn(M) -> Running,
+        Running: Future<Output = Result<(), Failure>>,
+    {
         self.check_names()?;
         let tally = Tally::begin();
-        let work = |asked| async { verdict(work(asked).await) };
         let (this, take, work) = (&self, &take, &work);
         let outcomes = futures::stream::iter(self.records.iter().enumerate())
             .map(|(position, record)| async move {

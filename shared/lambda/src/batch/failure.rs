@@ -1,6 +1,7 @@
 //! Why one message failed.
 
 use std::any::Any;
+use std::time::Duration;
 
 use swath_core::{Class, Classify, chain};
 use tracing::{error, warn};
@@ -15,6 +16,8 @@ pub(super) struct Failure {
     pub(super) code: &'static str,
     pub(super) reason: String,
     pub(super) outcome: Outcome,
+    /// How long whoever failed asked to be left alone.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -25,6 +28,7 @@ impl Failure {
             code,
             reason: chain(error),
             outcome: Outcome::HandedBack,
+            retry_after: None,
         }
     }
 
@@ -40,6 +44,7 @@ impl Failure {
             code: "panic",
             reason: format!("the work panicked: {said}"),
             outcome: Outcome::Panicked,
+            retry_after: None,
         }
     }
 
@@ -50,6 +55,7 @@ impl Failure {
             code: "deadline",
             reason: "the work was cut off at the end of the invocation".to_owned(),
             outcome: Outcome::HandedBack,
+            retry_after: None,
         }
     }
 
@@ -60,7 +66,25 @@ impl Failure {
             code: "miscounted",
             reason: format!("the work gave {answers} answers to {messages} messages"),
             outcome: Outcome::HandedBack,
+            retry_after: None,
         }
+    }
+
+    /// Writes the failure's one line, with when the message comes again if that was arranged.
+    pub(super) fn log_held(&self, function: &str, message_id: &str, wait: Option<Duration>) {
+        let Self {
+            class,
+            code,
+            reason,
+            outcome,
+            ..
+        } = self;
+        let wait_s = wait.map(|wait| wait.as_secs());
+        let said = match outcome {
+            Outcome::PutOff => "message put off",
+            _ => "message handed back",
+        };
+        warn!(function, message.id = message_id, error.class = %class, error.code = code, error.chain = reason, wait_s, "{said}");
     }
 
     /// Writes the failure's one line; an error of `quarantine` means that the message went back instead.

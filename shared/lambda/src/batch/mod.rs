@@ -6,6 +6,7 @@
 mod each;
 mod failure;
 mod tally;
+mod waiting;
 mod whole;
 
 #[cfg(test)]
@@ -14,10 +15,13 @@ mod tests;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt as _;
-use swath_core::{Classify, Disposition};
+use swath_cloud::clock::{Clock as _, SystemClock};
+use swath_cloud::store::Store;
+use swath_core::{Class, Classify, Disposition};
 use tracing::{Span, info_span};
 
 use crate::deadline::Invocation;
@@ -26,6 +30,7 @@ use crate::quarantine::{KeepError, Record};
 use crate::shell::Shell;
 use failure::Failure;
 use tally::{Outcome, Tally};
+use waiting::Waiting;
 
 /// The messages of one invocation.
 #[derive(Debug)]
@@ -59,6 +64,11 @@ impl Batch {
             invocation,
             stopped: AtomicBool::new(false),
         }
+    }
+
+    /// Returns the lake that the function works for.
+    pub fn lake(&self) -> &Store {
+        &self.shell.lake
     }
 
     /// Checks that every message can be named in the answer. An id that the queue does not know makes it take the whole
@@ -122,6 +132,14 @@ impl Batch {
 
     /// Does with a failed message what its class asks for, and logs it once.
     async fn settle(&self, record: &SqsMessage, failure: Failure) -> Outcome {
+        if failure.class == Class::Transient
+            && let Some((hold, most)) = &self.shell.hold
+        {
+            let now = self.invocation.received;
+            return Waiting { record, now }
+                .settle(failure, hold.as_ref(), *most, self.shell.function)
+                .await;
+        }
         let mut quarantine_error = None;
         let mut outcome = failure.outcome;
         match failure.class.disposition() {
@@ -165,8 +183,18 @@ impl Batch {
                 answer.add_failure(id_of(record));
             }
         }
-        tally.log(self.shell.function, &outcomes);
+        tally.log(self.shell.function, &outcomes, self.lag(&outcomes));
         answer
+    }
+}
+
+impl Batch {
+    /// Returns how long ago the oldest message was sent whose work is done.
+    fn lag(&self, outcomes: &[(usize, Outcome)]) -> Option<Duration> {
+        let done = outcomes.iter().filter(|(_, one)| *one == Outcome::Done);
+        let sent = done.filter_map(|(at, _)| waiting::first_sent_ms(self.records.get(*at)?));
+        let now = waiting::millis(SystemClock.now());
+        Some(Duration::from_millis(now.saturating_sub(sent.min()?)))
     }
 }
 
@@ -182,10 +210,12 @@ fn receives_of(record: &SqsMessage) -> u32 {
 
 fn span_of(record: &SqsMessage) -> Span {
     let count = record.attributes.get("ApproximateReceiveCount");
+    let queue = record.event_source_arn.as_deref();
     info_span!(
         "message",
         message.id = id_of(record),
         message.receive_count = count.map(String::as_str),
+        message.queue = queue.and_then(|arn| arn.rsplit(':').next()),
         run.id = tracing::field::Empty,
     )
 }

@@ -28,6 +28,8 @@ impl Classify for Failed {
     }
 }
 
+impl swath_cloud::retry::Retryable for Failed {}
+
 fn failed(class: Class) -> Failed {
     Failed(class, std::io::Error::other("the cause"))
 }

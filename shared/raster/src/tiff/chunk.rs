@@ -17,10 +17,16 @@ const SMALL_FILE: u64 = 1 << 20;
 /// Decoded bytes after which `window` no longer takes every chunk of a small file.
 const SMALL_BUDGET: u64 = 32 << 20;
 /// Chunks that `window` decodes of the first image, and of each further one.
-const FIRST_IMAGE: u64 = 4;
+const FIRST_IMAGE: u64 = 5;
 const FURTHER_IMAGE: u64 = 2;
 /// Chunks that `window` decodes in all.
 const WINDOW_CHUNKS: u64 = 96;
+/// Decoded bytes after which `window` leaves a chunk of a large file: many beginnings find more than few whole chunks.
+const WINDOW_BYTES: u64 = 96 << 10;
+/// What a hole that a lost write leaves is a multiple of; bytes of such a block that are looked at, and looks at most.
+const HOLE_BYTES: u64 = 4096;
+const PROBE_BYTES: usize = 16;
+const PROBES: u64 = 4096;
 /// Decoded bytes after which `full` stops: what Deflate can make of the file, and room for the blank images that other
 /// codecs pack even tighter.
 const FULL_RATIO: u64 = 1100;
@@ -113,7 +119,12 @@ fn decode_image<R: Read + Seek>(
         budget.bytes = budget
             .bytes
             .saturating_sub(image.decoded_bytes(index).unwrap_or(u64::MAX));
-        decode_one(source, image, (index, range), notes, report)?;
+        let most = if every {
+            u64::MAX
+        } else {
+            window_of(source, range)?
+        };
+        decode_one(source, image, (index, range, most), notes, report)?;
     }
     if budget.level == Level::Full && budget.bytes == 0 {
         notes.doubt(
@@ -128,18 +139,42 @@ fn within(index: u64, chunks: u64) -> Option<u64> {
     (index < chunks).then_some(index)
 }
 
-/// Decodes one chunk and says in a failure which one it was.
+/// Decoded bytes of a chunk that `window` asks for: all where zeros stand for a block, as they may be the picture's or a
+/// hole.
+fn window_of<R: Read + Seek>(source: &mut Source<'_, R>, range: Range) -> Checked<u64> {
+    let end = range.offset.saturating_add(range.count);
+    let last = end.saturating_sub(PROBE_BYTES as u64).max(range.offset);
+    let step = HOLE_BYTES.max(range.count / PROBES);
+    let mut at = range.offset;
+    loop {
+        let probe = source.array_at::<PROBE_BYTES>(at.min(last))?;
+        if probe.is_some_and(|bytes| bytes == [0; PROBE_BYTES]) {
+            return Ok(u64::MAX);
+        }
+        if at >= last {
+            return Ok(WINDOW_BYTES);
+        }
+        at = at.saturating_add(step);
+    }
+}
+
+/// Decodes one chunk, `most` bytes of it at least, and says in a failure which one it was.
 fn decode_one<R: Read + Seek>(
     source: &mut Source<'_, R>,
     image: &Image,
-    (index, range): (u64, Range),
+    (index, range, most): (u64, Range, u64),
     notes: &mut Notes,
     report: &mut TiffReport,
 ) -> Checked<()> {
     let noun = image.grid.noun();
-    match codec::decode(source, image, index, range) {
+    match codec::decode(source, image, index, (range, most)) {
         Ok(Decoded::Whole) => {
             report.decoded += 1;
+            Ok(())
+        }
+        Ok(Decoded::Partly) => {
+            report.decoded += 1;
+            report.decoded_partly += 1;
             Ok(())
         }
         Ok(Decoded::Unsupported(what)) => {

@@ -50,12 +50,12 @@ pub(super) fn name(compression: u16) -> &'static str {
     }
 }
 
-/// Decodes chunk `index`, whose bytes are at `range`.
+/// Decodes chunk `index`, whose bytes are at `range`, or `most` bytes of it and no more where the codec allows it.
 pub(super) fn decode<R: Read + Seek>(
     source: &mut Source<'_, R>,
     image: &Image,
     index: u64,
-    range: Range,
+    (range, most): (Range, u64),
 ) -> Checked<Decoded> {
     let Some(needed) = image.decoded_bytes(index) else {
         return Ok(Decoded::TooLarge);
@@ -67,14 +67,19 @@ pub(super) fn decode<R: Read + Seek>(
     }
     match image.compression {
         codec::NONE => Ok(Decoded::Whole),
-        codec::DEFLATE | codec::OLD_DEFLATE => {
-            either_order(image, |reversed| inflate(source, range, needed, reversed))
-        }
+        codec::DEFLATE | codec::OLD_DEFLATE => either_order(image, |reversed| {
+            inflate(source, range, (needed, most), reversed)
+        }),
         codec::LZW if is_old_lzw(source, range)? => Ok(Decoded::Unsupported(
             "the bit order of early LZW".to_owned(),
         )),
         codec::LZW | codec::PACKBITS | codec::ZSTD => either_order(image, |reversed| {
-            bytes(source, image.compression, range, (needed, reversed))
+            let dress = bytes(image.compression, range, (needed, most))?;
+            let decoded = wrap::decode(source, &Dress { reversed, ..dress }, range)?;
+            Ok(match decoded {
+                Decoded::Whole if needed > most => Decoded::Partly,
+                other => other,
+            })
         }),
         codec::FAX4 => either_order(image, |reversed| {
             fax(source, image, index, (range, reversed))
@@ -104,17 +109,20 @@ fn either_order(
     }
 }
 
-/// Inflates to the end of the stream, so that its checksum is compared, with memory for one block.
+/// Inflates to the end of the stream, so that its checksum is compared, with memory for one block; or `most` bytes.
 fn inflate<R: Read + Seek>(
     source: &mut Source<'_, R>,
     range: Range,
-    needed: u64,
+    (needed, most): (u64, u64),
     reversed: bool,
 ) -> Checked<Decoded> {
     let mut stream = Decompress::new(true);
     let mut output = vec![0; OUTPUT_BYTES];
     let mut ended = false;
     while !ended && stream.total_out() <= needed.saturating_add(MAX_SURPLUS) {
+        if needed > most && stream.total_out() >= most {
+            return Ok(Decoded::Partly);
+        }
         let left = range.count.saturating_sub(stream.total_in());
         let length = usize::try_from(left).map_or(INPUT_BYTES, |left| left.min(INPUT_BYTES));
         let mut input = source.up_to(range.offset.saturating_add(stream.total_in()), length)?;
@@ -185,12 +193,8 @@ fn best_ratio(compression: u16) -> u64 {
     }
 }
 
-fn bytes<R: Read + Seek>(
-    source: &mut Source<'_, R>,
-    compression: u16,
-    range: Range,
-    (needed, reversed): (u64, bool),
-) -> Checked<Decoded> {
+/// Dresses bytes without pixels' meaning as one row of them, the first `most` of those that are needed.
+fn bytes(compression: u16, range: Range, (needed, most): (u64, u64)) -> Checked<Dress> {
     // No buffer is made for pixels that the data cannot possibly hold.
     if needed > range.count.saturating_mul(best_ratio(compression)) {
         let (name, count) = (name(compression), range.count);
@@ -198,16 +202,15 @@ fn bytes<R: Read + Seek>(
             "{count} bytes of {name} data cannot hold {needed} bytes of pixels"
         )));
     }
-    let dress = Dress {
+    Ok(Dress {
         compression,
-        width: needed.min(MAX_CHUNK_BYTES),
+        width: needed.min(most).min(MAX_CHUNK_BYTES),
         height: 1,
         bits: 8,
         samples: 1,
         jpeg_tables: Vec::new(),
-        reversed,
-    };
-    wrap::decode(source, &dress, range)
+        reversed: false,
+    })
 }
 
 fn fax<R: Read + Seek>(

@@ -23,6 +23,7 @@ pub(super) mod tag {
     pub(in crate::tiff) const ROWS_PER_STRIP: u16 = 278;
     pub(in crate::tiff) const STRIP_BYTE_COUNTS: u16 = 279;
     pub(in crate::tiff) const PLANAR_CONFIGURATION: u16 = 284;
+    pub(in crate::tiff) const DATE_TIME: u16 = 306;
     pub(in crate::tiff) const PREDICTOR: u16 = 317;
     pub(in crate::tiff) const TILE_WIDTH: u16 = 322;
     pub(in crate::tiff) const TILE_LENGTH: u16 = 323;

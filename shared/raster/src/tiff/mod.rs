@@ -3,6 +3,7 @@
 mod chunk;
 mod codec;
 mod directory;
+mod facts;
 mod foreign;
 mod image;
 mod jpeg;
@@ -17,6 +18,7 @@ use crate::source::{Checked, Source, counted, human};
 use crate::validate::Notes;
 use crate::verdict::TiffReport;
 
+pub(crate) use facts::{Facts, facts};
 pub(crate) use jpeg::shape_of;
 
 /// Checks a file whose content begins as TIFF does.
@@ -44,8 +46,12 @@ fn check_into<R: Read + Seek>(
     notes.summary = summary(report, source.size());
     if level >= Level::Window {
         chunk::decode(source, &images, level, notes, report)?;
+        let partly = match report.decoded_partly {
+            0 => String::new(),
+            count => format!(" ({count} of them in part)"),
+        };
         notes.summary = format!(
-            "{}; {} decoded",
+            "{}; {} decoded{partly}",
             notes.summary,
             counted(report.decoded, "chunk")
         );

@@ -34,6 +34,8 @@ pub(super) struct Dress {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decoded {
     Whole,
+    /// As far as was asked for.
+    Partly,
     /// The decoder does not know this variant of the codec.
     Unsupported(String),
     /// The chunk is larger than the memory that a check may use.

@@ -17,6 +17,7 @@
 
 mod bodies;
 mod formats;
+mod geotiff;
 mod mutations;
 mod real;
 mod support;

@@ -223,7 +223,7 @@ fn entries(form: Form, file: &mut Vec<u8>, tags: &[(u16, u16, Vec<u64>)]) -> (u6
         let width = match kind {
             3 => 2,
             4 => 4,
-            16 => 8,
+            12 | 16 => 8,
             _ => 1,
         };
         let mut inline: Vec<u8> = numbers

@@ -1,6 +1,7 @@
 //! GeoJSON geometries: read from text, written as WKB and as text again.
 
 mod extent;
+mod rings;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;

@@ -2,12 +2,13 @@
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array as _, RecordBatch};
+use arrow_array::{Array as _, RecordBatch, RecordBatchReader as _};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::file::reader::ChunkReader;
 use swath_core::TableName;
 
 use super::draft::push_key;
+use super::foreign;
 use super::place::{self, PROPERTY_COLUMNS, Shape};
 use crate::columns::{Columns, bytes, text};
 use crate::geometry::text::push_number;
@@ -27,11 +28,13 @@ pub fn read_items<R: ChunkReader + 'static>(input: R) -> Result<Vec<String>, Tab
         .collect()
 }
 
-/// Items of a file of ours one after another, as JSON text with the hash that the file has of it; a batch of rows is held.
+/// Items of a file one after another, as JSON text with the hash that the file has of it; a batch of rows is held. Of a
+/// file that others made, as stac-geoparquet or for EarthCatalog, the hash is empty.
 pub struct ItemReader {
     batches: ParquetRecordBatchReader,
     batch: Option<RecordBatch>,
     row: usize,
+    is_foreign: bool,
 }
 
 impl std::fmt::Debug for ItemReader {
@@ -46,8 +49,10 @@ impl ItemReader {
     /// # Errors
     /// When the bytes are not a whole Parquet file.
     pub fn open<R: ChunkReader + 'static>(input: R) -> Result<Self, TableError> {
+        let batches = reader::open(TABLE, input, None)?;
         Ok(Self {
-            batches: reader::open(TABLE, input, None)?,
+            is_foreign: foreign::is_foreign(&batches.schema()),
+            batches,
             batch: None,
             row: 0,
         })
@@ -56,6 +61,11 @@ impl ItemReader {
     fn read(&mut self) -> Result<Option<(String, String)>, TableError> {
         loop {
             if let Some(batch) = self.batch.as_ref().filter(|b| self.row < b.num_rows()) {
+                if self.is_foreign {
+                    let item = foreign::item(batch, self.row)?;
+                    self.row += 1;
+                    return Ok(Some((item, String::new())));
+                }
                 let item = decode(batch, self.row)?;
                 let hashes = Columns::new(TABLE, batch).text("content_hash")?;
                 let hash = text(hashes, self.row).unwrap_or_default().to_owned();
@@ -69,7 +79,11 @@ impl ItemReader {
                 table: TABLE,
                 source,
             })?;
-            self.batch = Some(crate::writer::conform(TABLE, &next)?);
+            self.batch = Some(if self.is_foreign {
+                reader::named(TABLE, &next)?
+            } else {
+                crate::writer::conform(TABLE, &next)?
+            });
             self.row = 0;
         }
     }

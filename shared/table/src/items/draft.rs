@@ -365,7 +365,7 @@ fn push_members(into: &mut String, members: &[Member<'_>]) {
 }
 
 /// Appends `"key":`.
-pub(super) fn push_key(into: &mut String, key: &str) {
+pub(crate) fn push_key(into: &mut String, key: &str) {
     // Writing to a String cannot fail; Display of a JSON value is its text.
     let _ = write!(into, "{}:", serde_json::Value::from(key));
 }

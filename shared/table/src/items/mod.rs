@@ -8,6 +8,7 @@
 mod batch;
 mod decode;
 mod draft;
+mod foreign;
 mod place;
 mod record;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use swath_core::{Class, Classify};
 use crate::geometry::Geometry;
 use crate::json::JsonError;
 use draft::Draft;
+pub(crate) use draft::push_key;
 use place::COLUMNS;
 
 /// One item in the shape of its columns, all but the cell, which depends on where it goes.

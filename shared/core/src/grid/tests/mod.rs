@@ -2,5 +2,6 @@ mod exact;
 mod oracle;
 mod real;
 mod region;
+mod seams;
 mod shapes;
 mod specs;

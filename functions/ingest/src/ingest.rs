@@ -1,0 +1,326 @@
+//! One chunk: fetched, handed on, noted; the run's last one also sees to the merges.
+
+use std::collections::HashSet;
+
+use serde_json::value::RawValue;
+use swath_cloud::queue::QueueError;
+use swath_cloud::runs::{
+    Entry, Ledger, LedgerError, Mark, Pending, Receipt, SettleError, mark, read_chunk, read_marks,
+};
+use swath_cloud::store::StoreError;
+use swath_core::intake::{IngestChunk, StageItems};
+use swath_core::message::{Body, Message, WriteItems};
+use swath_core::{Class, Classify, RunId};
+
+use crate::Context;
+use crate::document::Document;
+use crate::fetch::{Failure, Fetched, Fetching};
+use crate::quarantine::Record;
+
+/// Forbidden objects, if they are the most, after which all the others are thought to be so too.
+const FORBIDDEN: u64 = 25;
+
+/// What came of one chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingested {
+    /// Its receipt.
+    pub receipt: Receipt,
+    /// Items that were handed on now: none when it had been done before.
+    pub items: u64,
+    /// Whether it was the run's last one.
+    pub run_complete: bool,
+}
+
+/// A chunk that is not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestError {
+    /// The run's books fail.
+    #[error("chunk {chunk} of run {run_id} cannot be kept")]
+    Ledger {
+        /// The run.
+        run_id: RunId,
+        /// The chunk.
+        chunk: u32,
+        /// Why.
+        #[source]
+        source: LedgerError,
+    },
+    /// Nothing of the source may be read.
+    #[error(
+        "{forbidden} of {tried} objects of {from} are forbidden, the last one {href}: {reason}"
+    )]
+    Forbidden {
+        /// The source.
+        from: String,
+        /// Objects that are forbidden.
+        forbidden: u64,
+        /// Objects that were asked for.
+        tried: u64,
+        /// One of them.
+        href: String,
+        /// What was said.
+        reason: String,
+    },
+    /// Items are not known to be on their way.
+    #[error("items are not handed on")]
+    Send(#[source] QueueError),
+    /// Whether the run is complete is not known.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    /// A rejected object cannot be kept.
+    #[error("a rejected object cannot be kept")]
+    Quarantine(#[source] StoreError),
+}
+
+impl Classify for IngestError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Ledger { source, .. } => source.class(),
+            Self::Forbidden { .. } => Class::Denied,
+            Self::Send(error) => error.class(),
+            Self::Settle(error) => error.class(),
+            Self::Quarantine(error) => match error.class() {
+                // Paths are ours.
+                Class::Invalid => Class::Bug,
+                class => class,
+            },
+        }
+    }
+}
+
+/// Takes in one chunk of a run: fetches what is not known, hands the items on, keeps what can never become one, and writes
+/// the receipt. The chunk that completes a bulk run asks for its merges.
+///
+/// To do a chunk again does no harm: one that has its receipt is only asked whether its run is complete.
+///
+/// # Errors
+/// When the lake or the queue fails, or everything is forbidden; the chunk has no receipt then, and is done again.
+pub async fn ingest(
+    run_id: &RunId,
+    chunk: &IngestChunk,
+    context: &Context,
+) -> Result<Ingested, IngestError> {
+    let ledger = Ledger::new(context.lake.clone(), run_id.clone());
+    let failed = failed(run_id, chunk.chunk);
+    let before = ledger.receipt(chunk.chunk).await.map_err(&failed)?;
+    let (receipt, items) = match before {
+        Some(done) if !chunk.again => (done, 0),
+        // What was pending of a chunk is added to its receipt.
+        before => {
+            let before = before.unwrap_or_default();
+            let had = before.items;
+            let receipt = work(run_id, chunk, before, context).await?;
+            let items = receipt.items - had;
+            (receipt, items)
+        }
+    };
+    let run_complete = ledger.settle(context.write.as_ref()).await?;
+    Ok(Ingested {
+        receipt,
+        items,
+        run_complete,
+    })
+}
+
+/// Does a chunk and writes its receipt.
+async fn work(
+    run_id: &RunId,
+    chunk: &IngestChunk,
+    mut receipt: Receipt,
+    context: &Context,
+) -> Result<Receipt, IngestError> {
+    let failed = failed(run_id, chunk.chunk);
+    receipt.pending.clear();
+    let entries = read_chunk(&context.lake, &chunk.at).await;
+    let mut work = Work {
+        run_id,
+        chunk,
+        context,
+        receipt,
+        marks: Vec::new(),
+        items: Vec::new(),
+        bytes: 0,
+        tried: 0,
+        forbidden: 0,
+    };
+    let entries = work
+        .unknown(entries.map_err(&failed)?)
+        .await
+        .map_err(&failed)?;
+    work.fetch(entries).await?;
+    let Work {
+        mut receipt, marks, ..
+    } = work;
+    let ledger = Ledger::new(context.lake.clone(), run_id.clone());
+    let put = ledger.put_receipt(chunk.chunk, &mut receipt, marks).await;
+    put.map_err(&failed)?;
+    Ok(receipt)
+}
+
+fn failed(run_id: &RunId, chunk: u32) -> impl Fn(LedgerError) -> IngestError {
+    move |source| IngestError::Ledger {
+        run_id: run_id.clone(),
+        chunk,
+        source,
+    }
+}
+
+async fn send(context: &Context, run_id: &RunId, bodies: Vec<Body>) -> Result<(), IngestError> {
+    if bodies.is_empty() {
+        return Ok(());
+    }
+    let message = |body| Message {
+        run_id: run_id.clone(),
+        body,
+    };
+    let messages = bodies.into_iter().map(message).collect();
+    context
+        .write
+        .send(messages)
+        .await
+        .map_err(IngestError::Send)
+}
+
+/// One chunk under way.
+struct Work<'a> {
+    run_id: &'a RunId,
+    chunk: &'a IngestChunk,
+    context: &'a Context,
+    receipt: Receipt,
+    /// What was taken in, with its address.
+    marks: Vec<(String, Mark)>,
+    /// Items of the next message.
+    items: Vec<Box<RawValue>>,
+    bytes: usize,
+    tried: u64,
+    forbidden: u64,
+}
+
+impl Work<'_> {
+    /// Leaves out what was taken in before and is as it was then.
+    async fn unknown(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, LedgerError> {
+        if self.chunk.known.is_empty() {
+            return Ok(entries);
+        }
+        let mark_of = |entry: &Entry| mark(&entry.href, entry.etag.as_deref());
+        let asked: HashSet<Mark> = entries.iter().filter_map(mark_of).collect();
+        let mut known = HashSet::new();
+        for at in &self.chunk.known {
+            let marks = read_marks(&self.context.lake, at).await?;
+            known.extend(marks.into_iter().filter(|mark| asked.contains(mark)));
+        }
+        let count = entries.len();
+        let is_new = |entry: &Entry| mark_of(entry).is_none_or(|mark| !known.contains(&mark));
+        let entries: Vec<Entry> = entries.into_iter().filter(is_new).collect();
+        self.receipt.known += (count - entries.len()) as u64;
+        Ok(entries)
+    }
+
+    async fn fetch(&mut self, entries: Vec<Entry>) -> Result<(), IngestError> {
+        let sources = self.context.sources.clone();
+        let mut fetching = Fetching::new(sources, entries, self.context.fetches);
+        while let Some((entry, fetched)) = fetching.next().await {
+            self.tried += 1;
+            match fetched {
+                Fetched::Document(document) => {
+                    self.take(document).await?;
+                    if let Some(mark) = mark(&entry.href, entry.etag.as_deref()) {
+                        self.marks.push((entry.href, mark));
+                    }
+                }
+                Fetched::Gone => self.receipt.gone.push(entry.href),
+                Fetched::Failed(failure) => self.fail(entry, failure).await?,
+            }
+        }
+        self.send_items().await
+    }
+
+    async fn take(&mut self, document: Document) -> Result<(), IngestError> {
+        let Document::Items(items) = document else {
+            self.receipt.others += 1;
+            return Ok(());
+        };
+        for item in items {
+            self.receipt.items += 1;
+            self.bytes += item.get().len();
+            self.items.push(item);
+            if self.bytes >= self.context.message_bytes {
+                self.send_items().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_items(&mut self) -> Result<(), IngestError> {
+        if self.items.is_empty() {
+            return Ok(());
+        }
+        self.bytes = 0;
+        let items = WriteItems {
+            source: self.chunk.source.clone(),
+            items: std::mem::take(&mut self.items),
+        };
+        let body = if self.chunk.bulk {
+            let part = self.receipt.parts;
+            self.receipt.parts += 1;
+            Body::StageItems(StageItems {
+                chunk: self.chunk.chunk,
+                part,
+                items,
+            })
+        } else {
+            Body::WriteItems(items)
+        };
+        send(self.context, self.run_id, vec![body]).await
+    }
+
+    async fn fail(&mut self, entry: Entry, failure: Failure) -> Result<(), IngestError> {
+        if failure.class == Class::Denied {
+            self.forbidden += 1;
+            if self.forbidden >= FORBIDDEN && self.forbidden * 2 > self.tried {
+                return Err(IngestError::Forbidden {
+                    from: self.chunk.source.clone(),
+                    forbidden: self.forbidden,
+                    tried: self.tried,
+                    href: entry.href,
+                    reason: failure.reason,
+                });
+            }
+        }
+        if failure.class != Class::Invalid {
+            self.receipt.pending.push(Pending {
+                href: entry.href,
+                etag: entry.etag,
+                code: failure.code,
+                reason: failure.reason,
+            });
+            return Ok(());
+        }
+        let record = Record {
+            run_id: self.run_id.clone(),
+            source: self.chunk.source.clone(),
+            href: entry.href,
+            etag: entry.etag,
+            class: failure.class,
+            code: failure.code,
+            reason: failure.reason,
+            size_bytes: None,
+            body: None,
+            body_hex: None,
+        };
+        let record = match &failure.bytes {
+            Some(bytes) => record.with_body(bytes),
+            None => record,
+        };
+        tracing::warn!(
+            href = record.href,
+            code = record.code,
+            reason = record.reason,
+            "object rejected"
+        );
+        self.receipt.rejected += 1;
+        let kept = record.keep(&self.context.lake).await;
+        kept.map_err(IngestError::Quarantine)
+    }
+}

@@ -1,0 +1,17 @@
+//! Fetches the items of one chunk of a run and hands them on to be written.
+
+mod config;
+mod context;
+mod document;
+mod fetch;
+mod handler;
+mod ingest;
+mod quarantine;
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use context::{Context, WiringError};
+pub use handler::handle;
+pub use ingest::{IngestError, Ingested, ingest};
+pub use quarantine::Record;

@@ -1,0 +1,61 @@
+//! Objects that can never become items are kept with their bytes and the reason.
+
+use serde::{Deserialize, Serialize};
+use swath_cloud::store::{Store, StoreError};
+use swath_core::{Class, RunId, digest_hex, hex};
+
+/// Bytes of a document that are kept.
+const KEPT: usize = 1 << 20;
+
+/// A rejected object, as it is kept at `quarantine/objects/<digest of its address>.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The run that met it last.
+    pub run_id: RunId,
+    /// Where the run's objects came from.
+    pub source: String,
+    /// The object's address.
+    pub href: String,
+    /// Its entity tag, where the listing had one.
+    pub etag: Option<String>,
+    /// What the failure asks for.
+    pub class: Class,
+    /// A short stable code.
+    pub code: String,
+    /// The failure and each of its causes.
+    pub reason: String,
+    /// Bytes of the document, when there was one.
+    pub size_bytes: Option<u64>,
+    /// The document, its first MiB, when it is text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The same in hex, when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_hex: Option<String>,
+}
+
+impl Record {
+    /// Takes the document, as far as it is kept.
+    pub(crate) fn with_body(mut self, bytes: &[u8]) -> Self {
+        let kept = bytes.get(..KEPT).unwrap_or(bytes);
+        self.size_bytes = Some(bytes.len() as u64);
+        match std::str::from_utf8(kept) {
+            Ok(text) => self.body = Some(text.to_owned()),
+            Err(_) => self.body_hex = Some(hex(kept)),
+        }
+        self
+    }
+
+    /// Returns where it is kept, below the lake's base: one record per address.
+    pub fn path(&self) -> String {
+        let name = digest_hex(&[self.href.as_bytes()], 16);
+        format!("quarantine/objects/{name}.json")
+    }
+
+    /// Keeps it.
+    pub(crate) async fn keep(&self, lake: &Store) -> Result<(), StoreError> {
+        // Texts and numbers: writing them cannot fail.
+        let text = serde_json::to_vec_pretty(self).unwrap_or_default();
+        lake.put(&self.path(), text.into()).await
+    }
+}

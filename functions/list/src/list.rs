@@ -1,0 +1,421 @@
+//! A source becomes the chunks of a run.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use serde::Serialize;
+use swath_cloud::http::HttpError;
+use swath_cloud::queue::QueueError;
+use swath_cloud::runs::{
+    Chunker, Entry, Known, Ledger, LedgerError, Plan, PlannedChunk, Receipt, Spans, runs,
+};
+use swath_cloud::sources::SourceError;
+use swath_cloud::stac::StacError;
+use swath_core::intake::{IngestChunk, ListSource, Mode};
+use swath_core::message::{Body, Message};
+use swath_core::{Class, Classify, RunId, redact_url};
+use swath_table::input::InputError;
+use tokio::sync::mpsc::{Receiver, channel};
+use url::Url;
+
+use crate::Context;
+use crate::filter::GlobError;
+use crate::inventory::InventoryError;
+use crate::source::{Seen, Source};
+
+/// Batches of entries between a source and the chunks.
+const BATCHES: usize = 4;
+/// Messages that are sent together.
+const MESSAGES: usize = 100;
+
+/// What came of listing a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// The run.
+    pub run_id: RunId,
+    /// Its plan: a new one, or that of a run which is gone on with.
+    pub plan: Plan,
+    /// Whether the run had been planned before.
+    pub was_planned: bool,
+    /// Chunks that were asked for, those with what was pending among them.
+    pub sent: u64,
+}
+
+/// What a source holds, counted without a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Scanned {
+    /// Objects or items that the source names.
+    pub listed: u64,
+    /// Those that would be taken.
+    pub taken: u64,
+    /// Their bytes, as far as the source says.
+    pub bytes: u64,
+}
+
+/// A source that cannot be listed, or chunks that are not all on their way.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListError {
+    /// The source or a part of it cannot be read.
+    #[error("{at}: cannot be listed")]
+    Source {
+        /// What.
+        at: String,
+        /// Why.
+        #[source]
+        source: Box<SourceError>,
+    },
+    /// A file of the source cannot be read to its end.
+    #[error("{at}: cannot be read")]
+    Read {
+        /// The file.
+        at: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The source holds no items.
+    #[error("{at}: no source of items")]
+    Input {
+        /// The file.
+        at: String,
+        /// Why.
+        #[source]
+        source: Box<InputError>,
+    },
+    /// A line is no address.
+    #[error("{at}: line {line}: {reason}")]
+    Line {
+        /// The file.
+        at: String,
+        /// From 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A document of a catalog is none.
+    #[error("{at}: no catalog")]
+    NotJson {
+        /// The document.
+        at: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A catalog without an end.
+    #[error(
+        "{at}: the catalog has more than {catalogs} catalogs below it, or one below {depth} others"
+    )]
+    Endless {
+        /// Where it was given up.
+        at: String,
+        /// Catalogs read at most.
+        catalogs: usize,
+        /// Links followed at most.
+        depth: u32,
+    },
+    /// An inventory is not what it should be.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// A glob is none.
+    #[error(transparent)]
+    Glob(#[from] GlobError),
+    /// The API's search failed.
+    #[error("the API cannot be mirrored")]
+    Api(#[source] Box<StacError>),
+    /// The API's search ended before its last page.
+    #[error("{at}: the search ended early: {reason}")]
+    Stopped {
+        /// The API.
+        at: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing was listed that could replace what the catalog holds.
+    #[error("{at}: nothing was listed, and a full run of nothing would empty the catalog")]
+    EmptyFull {
+        /// The source.
+        at: String,
+    },
+    /// No HTTP client.
+    #[error("no HTTP client")]
+    Http(#[source] Box<HttpError>),
+    /// The run's books fail.
+    #[error("the run cannot be planned")]
+    Ledger(#[from] LedgerError),
+    /// Chunks are not known to be on their way.
+    #[error("the run's chunks are not asked for")]
+    Send(#[from] QueueError),
+    /// A thread ended of itself.
+    #[error("a thread ended before its work was done")]
+    Ended,
+}
+
+impl ListError {
+    pub(crate) fn source(at: &str) -> impl Fn(SourceError) -> Self {
+        let at = Url::parse(at).map_or_else(|_| at.to_owned(), |url| redact_url(&url));
+        move |source| Self::Source {
+            at: at.clone(),
+            source: Box::new(source),
+        }
+    }
+}
+
+pub(crate) fn read_failed(at: &str) -> impl Fn(io::Error) -> ListError {
+    let at = at.to_owned();
+    move |source| ListError::Read {
+        at: at.clone(),
+        source,
+    }
+}
+
+impl Classify for ListError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Source { source, .. } => source.class(),
+            Self::Inventory(error) => error.class(),
+            Self::Api(error) => error.class(),
+            Self::Http(error) => error.class(),
+            Self::Ledger(error) => error.class(),
+            Self::Send(error) => error.class(),
+            Self::Ended => Class::Bug,
+            Self::Read { .. }
+            | Self::Input { .. }
+            | Self::Line { .. }
+            | Self::NotJson { .. }
+            | Self::Endless { .. }
+            | Self::EmptyFull { .. }
+            | Self::Glob(_) => Class::Invalid,
+            Self::Stopped { .. } => Class::Transient,
+        }
+    }
+}
+
+/// Lists a source to its end, writes the run's plan, and asks `ingest` for each chunk that is not done.
+///
+/// The run's id is made of what was listed and of the intake: the same again goes on with the same run, and anything else is a
+/// run of its own. Nothing is asked for, and nothing stays, when the source turns out to be broken on its last byte.
+///
+/// # Errors
+/// When the source cannot be listed to its end, or the lake or the queue fails.
+pub async fn list(ask: &ListSource, context: &Context) -> Result<Planned, ListError> {
+    let cursor = cursor(ask, context).await?;
+    let mut chunker = Chunker::new(context.lake.clone(), ask.intake.chunk_size);
+    let listed = match fill(ask, cursor.clone(), context, &mut chunker).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            chunker.abandon().await;
+            return Err(error);
+        }
+    };
+    let taken = chunker.taken();
+    if taken == 0 && ask.intake.mode == Mode::Full {
+        return Err(ListError::EmptyFull {
+            at: ask.source.clone(),
+        });
+    }
+    let (chunks, digest) = chunker.finish().await?;
+    let run_id = ask.intake.run_id(digest.as_bytes());
+    let ledger = Ledger::new(context.lake.clone(), run_id.clone());
+    let before = ledger.plan().await?;
+    let was_planned = before.is_some();
+    let plan = if let Some(plan) = before {
+        plan
+    } else {
+        let plan = Plan {
+            run_id: run_id.clone(),
+            source: ask.source.clone(),
+            intake: ask.intake.clone(),
+            listed: listed.listed,
+            taken,
+            chunks,
+            planned: context.clock.now(),
+            cursor: listed.cursor.or(cursor),
+        };
+        ledger.put_plan(&plan).await?;
+        plan
+    };
+    let sent = send_chunks(&ledger, &plan, ask, context).await?;
+    if plan.chunks.is_empty() && !ledger.is_done().await? {
+        ledger.put_done().await?;
+    }
+    Ok(Planned {
+        run_id,
+        plan,
+        was_planned,
+        sent,
+    })
+}
+
+/// Lists a source to its end, and only counts.
+///
+/// # Errors
+/// As [`list`].
+pub async fn scan(ask: &ListSource, context: &Context) -> Result<Scanned, ListError> {
+    let mut scanned = Scanned::default();
+    let cursor = cursor(ask, context).await?;
+    let (mut entries, running) = begin(ask, cursor, context).await?;
+    while let Some(batch) = entries.recv().await {
+        for entry in batch {
+            scanned.taken += 1;
+            scanned.bytes += entry.size.unwrap_or(0);
+        }
+    }
+    scanned.listed = running.await.map_err(|_| ListError::Ended)??.listed;
+    Ok(scanned)
+}
+
+type Running = tokio::task::JoinHandle<Result<Seen, ListError>>;
+
+async fn begin(
+    ask: &ListSource,
+    cursor: Option<String>,
+    context: &Context,
+) -> Result<(Receiver<Vec<Entry>>, Running), ListError> {
+    let source = Source::find(&ask.source, &context.sources).await?;
+    let (sender, receiver) = channel(BATCHES);
+    let (intake, sources) = (ask.intake.clone(), context.sources.clone());
+    let run = async move { source.run((&intake, cursor), &sources, sender).await };
+    Ok((receiver, tokio::spawn(run)))
+}
+
+async fn fill(
+    ask: &ListSource,
+    cursor: Option<String>,
+    context: &Context,
+    chunker: &mut Chunker,
+) -> Result<Seen, ListError> {
+    let (mut entries, running) = begin(ask, cursor, context).await?;
+    while let Some(batch) = entries.recv().await {
+        for entry in batch {
+            chunker.add(&entry).await?;
+        }
+    }
+    running.await.map_err(|_| ListError::Ended)?
+}
+
+/// Returns where an API is to be gone on with: at the latest cursor of a run that is done, of the same source and intake.
+async fn cursor(ask: &ListSource, context: &Context) -> Result<Option<String>, ListError> {
+    if !ask.source.starts_with("http") {
+        return Ok(None);
+    }
+    let mut latest = None;
+    for run_id in runs(&context.lake).await? {
+        let ledger = Ledger::new(context.lake.clone(), run_id);
+        if let Some(plan) = ledger.plan().await?
+            && plan.source == ask.source
+            && plan.intake == ask.intake
+            && plan.cursor > latest
+            && ledger.is_done().await?
+        {
+            latest = plan.cursor;
+        }
+    }
+    Ok(latest)
+}
+
+/// Asks for the chunks without a receipt, and for what is pending of the others if that is asked for.
+async fn send_chunks(
+    ledger: &Ledger,
+    plan: &Plan,
+    ask: &ListSource,
+    context: &Context,
+) -> Result<u64, ListError> {
+    let done = ledger.done_chunks().await?;
+    // What replaces everything must hold everything.
+    let spans = match plan.intake.mode {
+        Mode::Full => Spans::default(),
+        Mode::Auto | Mode::Delta => known(ledger.run_id(), context).await?,
+    };
+    let mut chunks = Vec::new();
+    if ask.retry_pending {
+        for (number, receipt) in ledger.receipts(done.iter().copied()).await? {
+            chunks.extend(again(ledger, plan, number, &receipt).await?);
+        }
+        if !chunks.is_empty() {
+            ledger.reopen().await?;
+        }
+    }
+    chunks.extend(fresh(plan, &done, &spans));
+    let sent = chunks.len() as u64;
+    for together in chunks.chunks(MESSAGES) {
+        let messages = together.iter().map(|chunk| Message {
+            run_id: ledger.run_id().clone(),
+            body: Body::IngestChunk(chunk.clone()),
+        });
+        context.ingest.send(messages.collect()).await?;
+    }
+    Ok(sent)
+}
+
+fn fresh(plan: &Plan, done: &BTreeSet<u32>, spans: &Spans) -> Vec<IngestChunk> {
+    let numbered = (0_u32..).zip(&plan.chunks);
+    let left = numbered.filter(|(number, _)| !done.contains(number));
+    left.map(|(number, chunk)| message(plan, number, chunk, spans.of(chunk)))
+        .collect()
+}
+
+fn message(plan: &Plan, number: u32, chunk: &PlannedChunk, known: Vec<String>) -> IngestChunk {
+    IngestChunk {
+        source: plan.source.clone(),
+        chunk: number,
+        at: chunk.at.clone(),
+        objects: chunk.entries,
+        known,
+        bulk: plan.intake.is_staged(),
+        again: false,
+    }
+}
+
+/// Makes a chunk of what is pending of one that is done.
+async fn again(
+    ledger: &Ledger,
+    plan: &Plan,
+    number: u32,
+    receipt: &Receipt,
+) -> Result<Option<IngestChunk>, ListError> {
+    if receipt.pending.is_empty() {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    for pending in &receipt.pending {
+        let entry = Entry::object(pending.href.clone(), pending.etag.clone(), None);
+        // Texts: writing them cannot fail.
+        text.extend(serde_json::to_vec(&entry).unwrap_or_default());
+        text.push(b'\n');
+    }
+    let at = ledger.put_entries(text).await?;
+    let objects = u32::try_from(receipt.pending.len()).unwrap_or(u32::MAX);
+    let chunk = PlannedChunk {
+        at,
+        entries: objects,
+        first: String::new(),
+        last: String::new(),
+    };
+    Ok(Some(IngestChunk {
+        again: true,
+        ..message(plan, number, &chunk, Vec::new())
+    }))
+}
+
+/// Returns the marks of all that any run took in.
+async fn known(this: &RunId, context: &Context) -> Result<Spans, ListError> {
+    let mut all: Vec<Known> = Vec::new();
+    for run_id in runs(&context.lake).await? {
+        let is_this = run_id == *this;
+        let ledger = Ledger::new(context.lake.clone(), run_id);
+        match ledger.known().await? {
+            Some(known) if !is_this => all.extend(known),
+            _ => {
+                let done = ledger.done_chunks().await?;
+                let receipts = ledger.receipts(done).await?;
+                all.extend(
+                    receipts
+                        .into_iter()
+                        .filter_map(|(_, receipt)| receipt.marks),
+                );
+            }
+        }
+    }
+    Ok(Spans::new(all))
+}

@@ -1,0 +1,73 @@
+//! Where sources put what they find: in batches, to a receiver that may say that it is enough.
+
+use swath_cloud::runs::Entry;
+use tokio::sync::mpsc::Sender;
+
+/// Entries that go together.
+const BATCH: usize = 1000;
+
+/// Takes what a source finds.
+#[derive(Debug)]
+pub(crate) struct Out {
+    sender: Sender<Vec<Entry>>,
+    batch: Vec<Entry>,
+    left: u64,
+    /// What was seen, things that are not taken among them.
+    pub(crate) listed: u64,
+    /// Where to go on the next time.
+    pub(crate) cursor: Option<String>,
+}
+
+/// Nobody takes any more: there are as many as asked for, or the listing was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Enough;
+
+impl Out {
+    pub(crate) fn new(sender: Sender<Vec<Entry>>, limit: Option<u64>) -> Self {
+        Self {
+            sender,
+            batch: Vec::new(),
+            left: limit.unwrap_or(u64::MAX),
+            listed: 0,
+            cursor: None,
+        }
+    }
+
+    /// Says whether nothing more is taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Puts an entry; for tasks.
+    pub(crate) async fn put(&mut self, entry: Entry) -> Result<(), Enough> {
+        if let Some(batch) = self.add(entry)? {
+            self.sender.send(batch).await.map_err(|_| Enough)?;
+        }
+        Ok(())
+    }
+
+    /// Puts an entry; for threads that may wait.
+    pub(crate) fn put_blocking(&mut self, entry: Entry) -> Result<(), Enough> {
+        if let Some(batch) = self.add(entry)? {
+            self.sender.blocking_send(batch).map_err(|_| Enough)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, entry: Entry) -> Result<Option<Vec<Entry>>, Enough> {
+        self.left = self.left.checked_sub(1).ok_or(Enough)?;
+        self.batch.push(entry);
+        let is_full = self.batch.len() >= BATCH;
+        Ok(is_full.then(|| std::mem::take(&mut self.batch)))
+    }
+
+    /// Sends what is left; returns what was seen, and where to go on.
+    pub(crate) async fn finish(mut self) -> (u64, Option<String>) {
+        let rest = std::mem::take(&mut self.batch);
+        if !rest.is_empty() {
+            // A receiver that is gone has said so before.
+            let _ignored = self.sender.send(rest).await;
+        }
+        (self.listed, self.cursor)
+    }
+}

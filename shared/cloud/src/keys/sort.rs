@@ -1,0 +1,180 @@
+//! Sorting with bounded memory: sorted runs on disk, merged as they are read.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
+
+use super::{Entry, KeysError};
+
+/// Runs that are merged at a time; more are first merged into one.
+const MOST_RUNS: usize = 64;
+
+/// Takes entries in any order.
+#[derive(Debug)]
+pub struct Sorter {
+    held: Vec<Entry>,
+    bytes: usize,
+    limit: usize,
+    runs: Vec<File>,
+}
+
+impl Sorter {
+    /// Keeps `limit_bytes` of entries in memory, more or less; what is more goes to temporary files.
+    pub fn new(limit_bytes: usize) -> Self {
+        Self {
+            held: Vec::new(),
+            bytes: 0,
+            limit: limit_bytes.max(1),
+            runs: Vec::new(),
+        }
+    }
+
+    /// Takes one entry.
+    ///
+    /// # Errors
+    /// When the disk takes no more.
+    pub fn push(&mut self, entry: Entry) -> Result<(), KeysError> {
+        self.bytes += entry.weight();
+        self.held.push(entry);
+        if self.bytes >= self.limit {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    /// Returns the entries in the order of their keys' bytes; of those of one key the last modified one alone.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn finish(mut self) -> Result<Sorted, KeysError> {
+        let mut held = std::mem::take(&mut self.held);
+        held.sort_unstable();
+        Sorted::new(self.runs, held)
+    }
+
+    fn spill(&mut self) -> Result<(), KeysError> {
+        let mut held = std::mem::take(&mut self.held);
+        held.sort_unstable();
+        self.bytes = 0;
+        self.runs.push(run_of(held.into_iter().map(Ok))?);
+        if self.runs.len() >= MOST_RUNS {
+            let merged = Sorted::new(std::mem::take(&mut self.runs), Vec::new())?;
+            self.runs.push(run_of(merged)?);
+        }
+        Ok(())
+    }
+}
+
+/// Writes sorted entries to a file that vanishes with its handle.
+fn run_of(entries: impl Iterator<Item = Result<Entry, KeysError>>) -> Result<File, KeysError> {
+    let file = tempfile::tempfile().map_err(KeysError::Spool)?;
+    let mut out = BufWriter::new(file);
+    for entry in entries {
+        serde_json::to_writer(&mut out, &entry?).map_err(KeysError::Broken)?;
+        out.write_all(b"\n").map_err(KeysError::Spool)?;
+    }
+    let mut file = out
+        .into_inner()
+        .map_err(|error| KeysError::Spool(error.into_error()))?;
+    file.seek(SeekFrom::Start(0)).map_err(KeysError::Spool)?;
+    Ok(file)
+}
+
+/// A sorted run.
+#[derive(Debug)]
+enum Run {
+    Disk(BufReader<File>),
+    Memory(std::vec::IntoIter<Entry>),
+}
+
+impl Run {
+    fn next(&mut self) -> Result<Option<Entry>, KeysError> {
+        match self {
+            Self::Memory(entries) => Ok(entries.next()),
+            Self::Disk(lines) => {
+                let mut line = Vec::new();
+                let read = lines.read_until(b'\n', &mut line);
+                if read.map_err(KeysError::Spool)? == 0 {
+                    return Ok(None);
+                }
+                serde_json::from_slice(&line)
+                    .map(Some)
+                    .map_err(KeysError::Broken)
+            }
+        }
+    }
+}
+
+/// Entries in the order of their keys' bytes, each key once.
+#[derive(Debug)]
+pub struct Sorted {
+    runs: Vec<Run>,
+    /// The next entry of each run, the least on top.
+    heads: BinaryHeap<Reverse<(Entry, usize)>>,
+    ended: bool,
+}
+
+impl Sorted {
+    fn new(runs: Vec<File>, held: Vec<Entry>) -> Result<Self, KeysError> {
+        let disk = runs.into_iter().map(BufReader::new).map(Run::Disk);
+        let mut runs: Vec<Run> = disk.collect();
+        runs.push(Run::Memory(held.into_iter()));
+        let mut heads = BinaryHeap::new();
+        for (place, run) in runs.iter_mut().enumerate() {
+            if let Some(entry) = run.next()? {
+                heads.push(Reverse((entry, place)));
+            }
+        }
+        Ok(Self {
+            runs,
+            heads,
+            ended: false,
+        })
+    }
+
+    fn pop(&mut self) -> Result<Option<Entry>, KeysError> {
+        let Some(mut top) = self.heads.peek_mut() else {
+            return Ok(None);
+        };
+        let place = top.0.1;
+        let following = match self.runs.get_mut(place) {
+            Some(run) => run.next()?,
+            None => None,
+        };
+        Ok(Some(match following {
+            Some(entry) => std::mem::replace(&mut top.0.0, entry),
+            None => PeekMut::pop(top).0.0,
+        }))
+    }
+
+    fn next_key(&mut self) -> Result<Option<Entry>, KeysError> {
+        let Some(mut entry) = self.pop()? else {
+            return Ok(None);
+        };
+        // Of one key the greatest comes last: the last modified one.
+        while self
+            .heads
+            .peek()
+            .is_some_and(|top| top.0.0.key == entry.key)
+        {
+            entry = self.pop()?.unwrap_or(entry);
+        }
+        Ok(Some(entry))
+    }
+}
+
+impl Iterator for Sorted {
+    type Item = Result<Entry, KeysError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_key().transpose();
+        // A list that broke off has no end that could be told from its real one.
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
