@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HOME/.cache/swath-target}
 command -v cargo-lambda >/dev/null || { echo "no cargo-lambda: pip install --no-deps cargo-lambda==1.9.2" >&2; exit 1; }
-functions=(plan search download write commit)
+functions=(plan search download write commit repair list ingest)
 
 scratch=$(mktemp -d)
 started=()
@@ -63,7 +63,7 @@ for try in 1 2 3 4 5; do
 done
 
 # -- the functions, with nothing of our own environment
-mkdir -p "$scratch"/{inbox/aois,home}
+mkdir -p "$scratch"/{inbox/aois,home,assets}
 for name in "${functions[@]}"; do
     env -i PATH="$PATH" HOME="$scratch/home" \
         AWS_LAMBDA_FUNCTION_NAME="$name" AWS_LAMBDA_FUNCTION_VERSION=1 AWS_LAMBDA_FUNCTION_MEMORY_SIZE=1024 \
@@ -71,6 +71,7 @@ for name in "${functions[@]}"; do
         SWATH_LAKE="file://$scratch/lake" SWATH_OUT="file://$scratch/assets" SWATH_INBOX="file://$scratch/inbox" \
         SWATH_SEARCH_QUEUE="file://$scratch/queue/search" SWATH_DOWNLOAD_QUEUE="file://$scratch/queue/download" \
         SWATH_WRITE_QUEUE="file://$scratch/queue/write" SWATH_COMMIT_QUEUE="file://$scratch/queue/commit" \
+        SWATH_INGEST_QUEUE="file://$scratch/queue/ingest" SWATH_BUCKETS="archive=folder:$scratch/archive" \
         SWATH_ALLOW_HTTP=true SWATH_ALLOW_PRIVATE_HOSTS=true \
         "$CARGO_TARGET_DIR/debug/$name" >"$scratch/$name.log" 2>&1 &
     started+=($!)
@@ -117,12 +118,12 @@ check "downloads" "$(drain download "$scratch/download.json")" 4
 check "download" "$(invoke download "$scratch/download.json")" "$all_taken"
 check "published files, one of four asked for twice" "$(count "$scratch/assets" '*.tif')" 3
 messages=$(drain write "$scratch/write.json")
-check "messages to write: items and rows per area, four outcomes" "$messages" 8
+check "messages to write: items, rows and end per area, four outcomes" "$messages" 10
 check "write" "$(invoke write "$scratch/write.json")" "$all_taken"
-check "files of asset rows and outcomes" "$(count "$scratch/lake/warehouse/swath" 'part_*.parquet')" 2
+check "files of asset rows, ends of searches and outcomes" "$(count "$scratch/lake/warehouse/swath" 'part_*.parquet')" 3
 partitions=$(find "$scratch/lake/warehouse" -path '*grid_partition=*' -name 'part_*.parquet' | wc -l)
 ((partitions > 0)) && echo "ok    files of items: $partitions"
-check "messages to commit, one per table" "$(drain commit "$scratch/commit.json")" 3
+check "messages to commit, one per table" "$(drain commit "$scratch/commit.json")" 4
 check "commit" "$(invoke commit "$scratch/commit.json")" "$all_taken"
 check "commit the same again" "$(invoke commit "$scratch/commit.json")" "$all_taken"
 
@@ -142,7 +143,7 @@ for namespace, name, location in tables:
     current = next(s for s in metadata["snapshots"] if s["snapshot-id"] == metadata["current-snapshot-id"])
     found[f"{namespace}.{name}"] = (len(metadata["snapshots"]), int(current["summary"]["total-records"]))
 # Equal outcomes of an asset that was asked for twice are one row; an item has one row per cell that it lies in.
-rows = {"swath.asset_rows": 4, "swath.asset_files": 3}
+rows = {"swath.asset_rows": 4, "swath.asset_files": 3, "swath.area_status": 2}
 for table, (snapshots, records) in found.items():
     wanted = rows.get(table)
     fits = snapshots == 1 and (records == wanted if wanted else records >= 3)
@@ -152,6 +153,32 @@ for table, (snapshots, records) in found.items():
 if set(found) != {"earthcatalog.stac_items", *rows}:
     sys.exit(f"FAIL  the catalog holds {sorted(found)}")
 PYTHON
+
+# -- repair: a file that is gone is asked for again
+rm "$(find "$scratch/assets" -name '*.tif' | sort | head -n 1)"
+check "repair" "$(invoke repair events/repair/scheduled.asks-again.json)" "$all_taken"
+check "downloads of what is gone" "$(drain download "$scratch/again.json")" 1
+
+# -- list and ingest: an archive of two items
+mkdir -p "$scratch/archive/items"
+for name in a b; do
+    cat >"$scratch/archive/items/$name.json" <<JSON
+{"type": "Feature", "stac_version": "1.0.0", "id": "$name", "collection": "kept", "links": [], "assets": {}, "bbox": [11, 46, 11, 46],
+ "geometry": {"type": "Point", "coordinates": [11, 46]}, "properties": {"datetime": "2024-06-01T00:00:00Z"}}
+JSON
+done
+mkdir -p "$scratch/queue/list"
+cat >"$scratch/queue/list/1.json" <<'JSON'
+{"version": 1, "run_id": "00000000000000aa", "kind": "ListSource", "body": {"source": "s3://archive/items", "intake": {"chunk_size": 10}}}
+JSON
+check "messages to list" "$(drain list "$scratch/list.json")" 1
+check "list" "$(invoke list "$scratch/list.json")" "$all_taken"
+check "chunks" "$(drain ingest "$scratch/ingest.json")" 1
+check "ingest" "$(invoke ingest "$scratch/ingest.json")" "$all_taken"
+check "items of the archive, in one message" "$(drain write "$scratch/archived.json")" 1
+check "write the archive's items" "$(invoke write "$scratch/archived.json")" "$all_taken"
+check "commit the archive's items" "$(drain commit "$scratch/committed.json") $(invoke commit "$scratch/committed.json")" "1 $all_taken"
+
 check "quarantined in all" "$(count "$scratch/lake/quarantine")" 1
-check "lines of logs that are not JSON" "$(cat "$scratch"/{plan,search,download,write,commit}.log | grep -vc '^{.*}$' || true)" 0
-echo "all five functions answered"
+check "lines of logs that are not JSON" "$(for name in "${functions[@]}"; do cat "$scratch/$name.log"; done | grep -vc '^{.*}$' || true)" 0
+echo "all ${#functions[@]} functions answered"

@@ -32,6 +32,7 @@ pub struct Listing {
     address: String,
     /// What comes before a path in an object's address.
     before: String,
+    is_folder: bool,
     objects: BoxStream<'static, object_store::Result<ObjectMeta>>,
 }
 
@@ -47,20 +48,36 @@ impl Sources {
     /// # Errors
     /// When the address is none that can be listed.
     pub async fn list(&self, address: &str) -> Result<Listing, SourceError> {
-        if let Some(folder) = self.file(address)? {
-            return list_folder(address, &folder);
-        }
-        let Address::Bucket { bucket, key } = Address::parse(address)? else {
-            return Err(SourceError::Address {
-                text: address.to_owned(),
-            });
+        let file = self.file(address)?;
+        let (bucket, key) = match (Address::parse(address)?, file) {
+            (Address::Bucket { bucket, key }, _) => (bucket, key),
+            (_, Some(folder)) => {
+                let (root, store) = open_folder(address, &folder)?;
+                return Ok(Listing {
+                    address: address.to_owned(),
+                    before: format!("{}/", root.display()),
+                    is_folder: true,
+                    objects: store.list(None),
+                });
+            }
+            _ => {
+                return Err(SourceError::Address {
+                    text: address.to_owned(),
+                });
+            }
         };
-        let store = self.bucket(&bucket).await?;
+        // A bucket that a folder stands for: objects are called as in the bucket.
+        let folder = self.file(&format!("s3://{bucket}/"))?;
+        let store = match &folder {
+            Some(folder) => open_folder(address, folder)?.1,
+            None => self.bucket(&bucket).await?,
+        };
         let prefix = key.trim_matches('/');
         let prefix = (!prefix.is_empty()).then(|| Path::from(prefix));
         Ok(Listing {
             address: address.to_owned(),
             before: format!("s3://{bucket}/"),
+            is_folder: folder.is_some(),
             objects: store.list(prefix.as_ref()),
         })
     }
@@ -90,7 +107,10 @@ impl Sources {
     }
 }
 
-fn list_folder(address: &str, folder: &FilePath) -> Result<Listing, SourceError> {
+fn open_folder(
+    address: &str,
+    folder: &FilePath,
+) -> Result<(PathBuf, Arc<dyn ObjectStore>), SourceError> {
     let failed = |source| SourceError::File {
         path: folder.to_owned(),
         source,
@@ -98,13 +118,7 @@ fn list_folder(address: &str, folder: &FilePath) -> Result<Listing, SourceError>
     let root = folder.canonicalize().map_err(failed)?;
     let store = LocalFileSystem::new_with_prefix(&root);
     let store = store.map_err(|source| SourceError::call(address, source))?;
-    let store: Arc<dyn ObjectStore> = Arc::new(store);
-    let objects = store.list(None);
-    Ok(Listing {
-        address: address.to_owned(),
-        before: format!("{}/", root.display()),
-        objects,
-    })
+    Ok((root, Arc::new(store)))
 }
 
 fn names_of_folder(folder: &FilePath) -> Result<Vec<String>, SourceError> {
@@ -136,12 +150,12 @@ impl Listing {
         };
         let object = object.map_err(|source| SourceError::call(&self.address, source))?;
         // A path of a folder is encoded where a file's name has characters that no path may hold.
-        let key = if self.before.starts_with("s3://") {
-            object.location.as_ref().to_owned()
-        } else {
-            let raw = object.location.as_ref();
+        let raw = object.location.as_ref();
+        let key = if self.is_folder {
             let decoded = percent_encoding::percent_decode_str(raw).decode_utf8();
             decoded.map_or_else(|_| raw.to_owned(), std::borrow::Cow::into_owned)
+        } else {
+            raw.to_owned()
         };
         let seconds = object.last_modified.timestamp_millis();
         let modified = OffsetDateTime::from_unix_timestamp_nanos(i128::from(seconds) * 1_000_000);
@@ -152,5 +166,36 @@ impl Listing {
             size: object.size,
             modified: modified.ok(),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::clock::SystemClock;
+    use crate::fetch::FetchPolicy;
+    use crate::sources::Sources;
+
+    #[tokio::test]
+    async fn objects_of_a_bucket_that_a_folder_stands_for_are_called_as_in_the_bucket() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("items/2024");
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(below.join("a b%.json"), "{}").unwrap();
+        std::fs::write(folder.path().join("other.json"), "{}").unwrap();
+        let accesses = format!("archive=folder:{}", folder.path().display());
+        let clock = Arc::new(SystemClock);
+        let sources = Sources::new(accesses.parse().unwrap(), FetchPolicy::default(), clock);
+        let sources = sources.unwrap();
+
+        let mut listing = sources.list("s3://archive/items").await.unwrap();
+        let listed = listing.next().await.unwrap().unwrap();
+        assert_eq!(listed.key, "items/2024/a b%.json");
+        assert_eq!(listed.address, "s3://archive/items/2024/a b%.json");
+        assert_eq!(listing.next().await.unwrap(), None);
+        let read = sources.read(&listed.address, 10).await.unwrap();
+        assert_eq!(&read[..], b"{}");
+        assert!(sources.list("/tmp").await.is_err(), "no files of our own");
     }
 }
