@@ -4,13 +4,16 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use swath_cloud::runs::ItemName;
 
 /// What a document holds.
 #[derive(Debug)]
 pub(crate) enum Document {
     /// Items, byte for byte.
     Items(Vec<Box<RawValue>>),
-    /// A catalog or collection: there is nothing wrong with it, but it is no item.
+    /// A collection, which is kept beside the items.
+    Collection(Box<RawValue>),
+    /// A catalog: there is nothing wrong with it, but it is no item.
     Other,
 }
 
@@ -60,13 +63,43 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, Unusable> {
     })?;
     match (head.kind.as_deref(), head.features) {
         (Some("FeatureCollection"), Some(items)) => Ok(Document::Items(items)),
-        (Some("Catalog" | "Collection"), _) => Ok(Document::Other),
-        _ => {
-            let item = RawValue::from_string(text.to_owned());
-            let item = item.map_err(|error| unusable("not_json", error.to_string(), false))?;
-            Ok(Document::Items(vec![item]))
+        (Some("Catalog"), _) => Ok(Document::Other),
+        (kind, _) => {
+            let whole = RawValue::from_string(text.to_owned());
+            let whole = whole.map_err(|error| unusable("not_json", error.to_string(), false))?;
+            Ok(match kind {
+                Some("Collection") => Document::Collection(whole),
+                _ => Document::Items(vec![whole]),
+            })
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Item<'a> {
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    collection: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    properties: Option<Properties<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Properties<'a> {
+    #[serde(borrow, default)]
+    updated: Option<Cow<'a, str>>,
+}
+
+/// Returns what an item is called; nothing of what is no item, which `write` refuses.
+pub(crate) fn name_of(item: &RawValue) -> Option<ItemName> {
+    let item: Item<'_> = serde_json::from_str(item.get()).ok()?;
+    let updated = item.properties.and_then(|properties| properties.updated);
+    Some(ItemName {
+        collection: item.collection.map(Cow::into_owned),
+        id: item.id?.into_owned(),
+        updated: updated.map(Cow::into_owned),
+    })
 }
 
 #[cfg(test)]
@@ -92,6 +125,8 @@ mod tests {
         assert_eq!(items[0].get(), r#"{"b":1.0,  "a":1}"#);
         assert_eq!(items.len(), 2);
         let collection = read(br#"{"type":"Collection","id":"c"}"#).unwrap();
-        assert!(matches!(collection, Document::Other));
+        assert!(matches!(collection, Document::Collection(_)));
+        let name = name_of(&items[0]);
+        assert_eq!(name, None, "what is no item has no name");
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt as _, StreamExt as _};
+use serde_json::value::RawValue;
 use swath_cloud::runs::Entry;
 use swath_cloud::sources::{SourceError, Sources, read_file};
 use swath_core::chain;
@@ -25,6 +26,8 @@ const READINGS: u32 = 3;
 #[derive(Debug)]
 pub(crate) enum Fetched {
     Document(Document),
+    /// The item that came in its place.
+    Inline(Box<RawValue>),
     /// There is nothing at its address any more.
     Gone,
     /// It cannot be read, or is of no use.
@@ -141,8 +144,8 @@ impl Fetching {
             return Some(std::future::ready(vec![(entry, failed)]).boxed());
         }
         if let Some(item) = entry.item.take() {
-            let fetched = Fetched::Document(Document::Items(vec![item]));
-            return Some(std::future::ready(vec![(entry, fetched)]).boxed());
+            let inline = Fetched::Inline(item);
+            return Some(std::future::ready(vec![(entry, inline)]).boxed());
         }
         let sources = self.sources.clone();
         let fetch = async move {
@@ -164,7 +167,8 @@ fn read_files(files: Vec<(Entry, PathBuf)>) -> Vec<(Entry, Fetched)> {
     files.into_iter().map(read).collect()
 }
 
-async fn fetch(sources: &Sources, href: &str) -> Fetched {
+/// Fetches one document, again where that may help.
+pub(crate) async fn fetch(sources: &Sources, href: &str) -> Fetched {
     let mut readings = 0;
     loop {
         readings += 1;

@@ -1,14 +1,18 @@
 //! From a queue's words to items, and back.
 
-use swath_core::RunId;
+use serde_json::value::RawValue;
 use swath_core::intake::IngestChunk;
 use swath_core::message::Body;
-use swath_lambda::{Batch, BatchError, Incoming, Refused, SqsBatchResponse};
+use swath_core::{RunId, digest_hex};
+use swath_lambda::{Batch, BatchError, Incoming, ObjectEvent, Refused, SqsBatchResponse};
 use tracing::info;
 
-use crate::{Context, IngestError, ingest};
+use crate::ingest::keep_collection;
+use crate::upload::{hand_on, heed};
+use crate::{Context, IngestError, document, ingest};
 
-/// Takes in the chunks that a batch names; returns the messages to hand back.
+/// Takes in the chunks that a batch names, the objects that its events tell of, and the items that lie in it themselves;
+/// returns the messages to hand back.
 ///
 /// # Errors
 /// When a message has no id.
@@ -16,16 +20,44 @@ pub async fn handle(batch: Batch, context: &Context) -> Result<SqsBatchResponse,
     batch.each(take, |asked| work(asked, context)).await
 }
 
-fn take(incoming: Incoming) -> Result<(RunId, IngestChunk), Refused> {
-    let message = incoming.message()?;
+enum Asked {
+    Chunk(RunId, Box<IngestChunk>),
+    Objects(Vec<ObjectEvent>),
+    Document(Box<RawValue>),
+}
+
+fn take(incoming: Incoming) -> Result<Asked, Refused> {
+    let message = match incoming {
+        Incoming::Objects(objects) => return Ok(Asked::Objects(objects)),
+        Incoming::Document(document) => return Ok(Asked::Document(document)),
+        other => other.message()?,
+    };
     match message.body {
-        Body::IngestChunk(chunk) => Ok((message.run_id, chunk)),
+        Body::IngestChunk(chunk) => Ok(Asked::Chunk(message.run_id, Box::new(chunk))),
         other => Err(Refused::kind(other.kind())),
     }
 }
 
-async fn work((run_id, chunk): (RunId, IngestChunk), context: &Context) -> Result<(), IngestError> {
-    let done = Box::pin(ingest(&run_id, &chunk, context)).await?;
+async fn work(asked: Asked, context: &Context) -> Result<(), IngestError> {
+    match asked {
+        Asked::Chunk(run_id, chunk) => take_chunk(&run_id, &chunk, context).await,
+        Asked::Objects(events) => {
+            for event in events {
+                let heeded = Box::pin(heed(&event, context)).await?;
+                info!(object.key = event.key, ?heeded, "event heeded");
+            }
+            Ok(())
+        }
+        Asked::Document(text) => take_document(&text, context).await,
+    }
+}
+
+async fn take_chunk(
+    run_id: &RunId,
+    chunk: &IngestChunk,
+    context: &Context,
+) -> Result<(), IngestError> {
+    let done = Box::pin(ingest(run_id, chunk, context)).await?;
     let receipt = &done.receipt;
     info!(
         run.id = %run_id,
@@ -34,9 +66,26 @@ async fn work((run_id, chunk): (RunId, IngestChunk), context: &Context) -> Resul
         chunk.known = receipt.known,
         chunk.rejected = receipt.rejected,
         chunk.gone = receipt.gone.len(),
+        chunk.removed = receipt.removed,
         chunk.pending = receipt.pending.len(),
         run.complete = done.run_complete,
         "chunk taken in"
     );
+    Ok(())
+}
+
+/// Takes items that came in the message itself; `write` says what is wrong with those that are none.
+async fn take_document(text: &RawValue, context: &Context) -> Result<(), IngestError> {
+    let place = format!("message:{}", digest_hex(&[text.get().as_bytes()], 16));
+    match document::read(text.get().as_bytes()) {
+        Ok(document::Document::Items(items)) => {
+            hand_on(&place, items, context).await?;
+        }
+        Ok(document::Document::Collection(collection)) => {
+            keep_collection(context, &collection).await?;
+        }
+        // Only documents of the kinds above come here.
+        Ok(document::Document::Other) | Err(_) => {}
+    }
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde_json::value::RawValue;
 use swath_cloud::queue::QueueError;
 use swath_cloud::runs::{
-    Entry, Ledger, LedgerError, Mark, Pending, Receipt, SettleError, mark, read_chunk, read_marks,
+    Entry, GONE, ItemName, Ledger, LedgerError, Mark, Origin, Pending, Receipt, SettleError, mark,
+    read_chunk, read_marks,
 };
 use swath_cloud::store::StoreError;
 use swath_core::intake::{IngestChunk, StageItems};
@@ -13,8 +14,10 @@ use swath_core::message::{Body, Message, WriteItems};
 use swath_core::{Class, Classify, RunId};
 
 use crate::Context;
-use crate::document::Document;
+use crate::collections;
+use crate::document::{Document, name_of};
 use crate::fetch::{Failure, Fetched, Fetching};
+use crate::gone;
 use crate::quarantine::Record;
 
 /// Forbidden objects, if they are the most, after which all the others are thought to be so too.
@@ -68,9 +71,34 @@ pub enum IngestError {
     /// Whether the run is complete is not known.
     #[error(transparent)]
     Settle(#[from] SettleError),
-    /// A rejected object cannot be kept.
-    #[error("a rejected object cannot be kept")]
-    Quarantine(#[source] StoreError),
+    /// A rejected object or a collection cannot be kept.
+    #[error("{what} cannot be kept")]
+    Keep {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// What is known of an upload cannot be read or noted.
+    #[error("{href}: what is known of it cannot be read or noted")]
+    Upload {
+        /// The object.
+        href: String,
+        /// Why.
+        #[source]
+        source: LedgerError,
+    },
+    /// An object that was told of cannot be had now.
+    #[error("{href} cannot be had: {reason}")]
+    Fetch {
+        /// The object.
+        href: String,
+        /// Whether waiting helps.
+        class: Class,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Classify for IngestError {
@@ -80,11 +108,13 @@ impl Classify for IngestError {
             Self::Forbidden { .. } => Class::Denied,
             Self::Send(error) => error.class(),
             Self::Settle(error) => error.class(),
-            Self::Quarantine(error) => match error.class() {
+            Self::Keep { source, .. } => match source.class() {
                 // Paths are ours.
                 Class::Invalid => Class::Bug,
                 class => class,
             },
+            Self::Upload { source, .. } => source.class(),
+            Self::Fetch { class, .. } => *class,
         }
     }
 }
@@ -138,22 +168,27 @@ async fn work(
         chunk,
         context,
         receipt,
-        marks: Vec::new(),
+        origins: Vec::new(),
         items: Vec::new(),
         bytes: 0,
         tried: 0,
         forbidden: 0,
     };
-    let entries = work
-        .unknown(entries.map_err(&failed)?)
-        .await
-        .map_err(&failed)?;
+    let is_gone = |entry: &Entry| entry.gone.is_some();
+    let (gone, entries) = entries
+        .map_err(&failed)?
+        .into_iter()
+        .partition::<Vec<_>, _>(is_gone);
+    work.remove(gone).await?;
+    let entries = work.unknown(entries).await.map_err(&failed)?;
     work.fetch(entries).await?;
     let Work {
-        mut receipt, marks, ..
+        mut receipt,
+        origins,
+        ..
     } = work;
     let ledger = Ledger::new(context.lake.clone(), run_id.clone());
-    let put = ledger.put_receipt(chunk.chunk, &mut receipt, marks).await;
+    let put = ledger.put_receipt(chunk.chunk, &mut receipt, origins).await;
     put.map_err(&failed)?;
     Ok(receipt)
 }
@@ -166,7 +201,11 @@ fn failed(run_id: &RunId, chunk: u32) -> impl Fn(LedgerError) -> IngestError {
     }
 }
 
-async fn send(context: &Context, run_id: &RunId, bodies: Vec<Body>) -> Result<(), IngestError> {
+pub(crate) async fn send(
+    context: &Context,
+    run_id: &RunId,
+    bodies: Vec<Body>,
+) -> Result<(), IngestError> {
     if bodies.is_empty() {
         return Ok(());
     }
@@ -188,8 +227,8 @@ struct Work<'a> {
     chunk: &'a IngestChunk,
     context: &'a Context,
     receipt: Receipt,
-    /// What was taken in, with its address.
-    marks: Vec<(String, Mark)>,
+    /// What was taken in, and what is gone.
+    origins: Vec<Origin>,
     /// Items of the next message.
     items: Vec<Box<RawValue>>,
     bytes: usize,
@@ -208,13 +247,32 @@ impl Work<'_> {
         let mut known = HashSet::new();
         for at in &self.chunk.known {
             let marks = read_marks(&self.context.lake, at).await?;
-            known.extend(marks.into_iter().filter(|mark| asked.contains(mark)));
+            let marks = marks.into_iter().filter(|mark| asked.contains(mark));
+            // In the order of the runs: what was gone may have come back.
+            if at.ends_with(GONE) {
+                marks.for_each(|mark| _ = known.remove(&mark));
+            } else {
+                known.extend(marks);
+            }
         }
         let count = entries.len();
         let is_new = |entry: &Entry| mark_of(entry).is_none_or(|mark| !known.contains(&mark));
         let entries: Vec<Entry> = entries.into_iter().filter(is_new).collect();
         self.receipt.known += (count - entries.len()) as u64;
         Ok(entries)
+    }
+
+    /// Asks for the items of objects that are gone to leave the catalog.
+    async fn remove(&mut self, entries: Vec<Entry>) -> Result<(), IngestError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let found = gone::find(&self.context.lake, &self.chunk.known, entries).await;
+        let found = found.map_err(failed(self.run_id, self.chunk.chunk))?;
+        self.receipt.removed += found.items.len() as u64;
+        self.origins.extend(found.origins);
+        let bodies = gone::bodies(&self.chunk.source, "its object is gone", found.items);
+        send(self.context, self.run_id, bodies).await
     }
 
     async fn fetch(&mut self, entries: Vec<Entry>) -> Result<(), IngestError> {
@@ -224,10 +282,17 @@ impl Work<'_> {
             self.tried += 1;
             match fetched {
                 Fetched::Document(document) => {
-                    self.take(document).await?;
-                    if let Some(mark) = mark(&entry.href, entry.etag.as_deref()) {
-                        self.marks.push((entry.href, mark));
-                    }
+                    let items = self.take(document).await?;
+                    self.origins.push(Origin {
+                        href: entry.href,
+                        etag: entry.etag,
+                        items,
+                        ..Origin::default()
+                    });
+                }
+                // What came by itself has no object that could be gone.
+                Fetched::Inline(item) => {
+                    self.take(Document::Items(vec![item])).await?;
                 }
                 Fetched::Gone => self.receipt.gone.push(entry.href),
                 Fetched::Failed(failure) => self.fail(entry, failure).await?,
@@ -236,11 +301,21 @@ impl Work<'_> {
         self.send_items().await
     }
 
-    async fn take(&mut self, document: Document) -> Result<(), IngestError> {
-        let Document::Items(items) = document else {
-            self.receipt.others += 1;
-            return Ok(());
+    /// Takes a document; returns the names of its items.
+    async fn take(&mut self, document: Document) -> Result<Vec<ItemName>, IngestError> {
+        let items = match document {
+            Document::Items(items) => items,
+            Document::Collection(collection) => {
+                self.receipt.others += 1;
+                keep_collection(self.context, &collection).await?;
+                return Ok(Vec::new());
+            }
+            Document::Other => {
+                self.receipt.others += 1;
+                return Ok(Vec::new());
+            }
         };
+        let names = items.iter().filter_map(|item| name_of(item)).collect();
         for item in items {
             self.receipt.items += 1;
             self.bytes += item.get().len();
@@ -249,7 +324,7 @@ impl Work<'_> {
                 self.send_items().await?;
             }
         }
-        Ok(())
+        Ok(names)
     }
 
     async fn send_items(&mut self) -> Result<(), IngestError> {
@@ -297,30 +372,36 @@ impl Work<'_> {
             });
             return Ok(());
         }
-        let record = Record {
-            run_id: self.run_id.clone(),
-            source: self.chunk.source.clone(),
-            href: entry.href,
-            etag: entry.etag,
-            class: failure.class,
-            code: failure.code,
-            reason: failure.reason,
-            size_bytes: None,
-            body: None,
-            body_hex: None,
-        };
-        let record = match &failure.bytes {
-            Some(bytes) => record.with_body(bytes),
-            None => record,
-        };
-        tracing::warn!(
-            href = record.href,
-            code = record.code,
-            reason = record.reason,
-            "object rejected"
-        );
         self.receipt.rejected += 1;
-        let kept = record.keep(&self.context.lake).await;
-        kept.map_err(IngestError::Quarantine)
+        let record = Record::new(self.run_id, &self.chunk.source, entry, failure);
+        keep_rejected(self.context, record).await
     }
+}
+
+pub(crate) async fn keep_collection(
+    context: &Context,
+    collection: &RawValue,
+) -> Result<(), IngestError> {
+    let kept = collections::keep(&context.lake, collection).await;
+    let id = kept.map_err(|source| IngestError::Keep {
+        what: "a collection",
+        source,
+    })?;
+    tracing::info!(collection.id = id, "collection kept");
+    Ok(())
+}
+
+/// Keeps an object that can never become an item.
+pub(crate) async fn keep_rejected(context: &Context, record: Record) -> Result<(), IngestError> {
+    tracing::warn!(
+        href = record.href,
+        code = record.code,
+        reason = record.reason,
+        "object rejected"
+    );
+    let kept = record.keep(&context.lake).await;
+    kept.map_err(|source| IngestError::Keep {
+        what: "a rejected object",
+        source,
+    })
 }

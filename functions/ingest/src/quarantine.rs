@@ -1,8 +1,11 @@
 //! Objects that can never become items are kept with their bytes and the reason.
 
 use serde::{Deserialize, Serialize};
+use swath_cloud::runs::Entry;
 use swath_cloud::store::{Store, StoreError};
 use swath_core::{Class, RunId, digest_hex, hex};
+
+use crate::fetch::Failure;
 
 /// Bytes of a document that are kept.
 const KEPT: usize = 1 << 20;
@@ -35,8 +38,28 @@ pub struct Record {
 }
 
 impl Record {
+    /// Takes an entry and why it brought no document.
+    pub(crate) fn new(run_id: &RunId, source: &str, entry: Entry, failure: Failure) -> Self {
+        let record = Self {
+            run_id: run_id.clone(),
+            source: source.to_owned(),
+            href: entry.href,
+            etag: entry.etag,
+            class: failure.class,
+            code: failure.code,
+            reason: failure.reason,
+            size_bytes: None,
+            body: None,
+            body_hex: None,
+        };
+        match &failure.bytes {
+            Some(bytes) => record.with_body(bytes),
+            None => record,
+        }
+    }
+
     /// Takes the document, as far as it is kept.
-    pub(crate) fn with_body(mut self, bytes: &[u8]) -> Self {
+    fn with_body(mut self, bytes: &[u8]) -> Self {
         let kept = bytes.get(..KEPT).unwrap_or(bytes);
         self.size_bytes = Some(bytes.len() as u64);
         match std::str::from_utf8(kept) {

@@ -47,6 +47,7 @@ fn inventory(object: &ObjectEvent, context: &Context) -> Option<ListSource> {
         source: format!("s3://{}/{folder}manifest.json", object.bucket),
         intake: context.intake.clone(),
         retry_pending: false,
+        against: None,
     })
 }
 

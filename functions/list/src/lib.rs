@@ -13,4 +13,4 @@ pub use config::Config;
 pub use context::{Context, WiringError};
 pub use filter::{Filter, GlobError};
 pub use handler::handle;
-pub use list::{ListError, Planned, Scanned, list, scan};
+pub use list::{ListError, Planned, Scanned, SortedList, each, list, scan, sorted};

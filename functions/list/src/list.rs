@@ -5,9 +5,10 @@ use std::io;
 
 use serde::Serialize;
 use swath_cloud::http::HttpError;
+use swath_cloud::keys::{self, Change, KeysError, Sorted, Sorter};
 use swath_cloud::queue::QueueError;
 use swath_cloud::runs::{
-    Chunker, Entry, Known, Ledger, LedgerError, Plan, PlannedChunk, Receipt, Spans, runs,
+    Chunker, Entry, Ledger, LedgerError, Plan, PlannedChunk, Receipt, Spans, known, runs,
 };
 use swath_cloud::sources::SourceError;
 use swath_cloud::stac::StacError;
@@ -15,16 +16,19 @@ use swath_core::intake::{IngestChunk, ListSource, Mode};
 use swath_core::message::{Body, Message};
 use swath_core::{Class, Classify, RunId, redact_url};
 use swath_table::input::InputError;
+use time::OffsetDateTime;
 use tokio::sync::mpsc::{Receiver, channel};
 use url::Url;
 
 use crate::Context;
-use crate::filter::GlobError;
+use crate::filter::{Filter, GlobError};
 use crate::inventory::InventoryError;
 use crate::source::{Seen, Source};
 
 /// Batches of entries between a source and the chunks.
 const BATCHES: usize = 4;
+/// Bytes of a list that are sorted in memory; what is more goes to disk.
+const SORTED: usize = 64 << 20;
 /// Messages that are sent together.
 const MESSAGES: usize = 100;
 
@@ -131,6 +135,21 @@ pub enum ListError {
         /// Why.
         reason: String,
     },
+    /// Something that has no address of its own, and so cannot be compared.
+    #[error("{at}: holds items themselves; only lists of objects can be compared")]
+    NoObjects {
+        /// The source.
+        at: String,
+    },
+    /// Two lists cannot be compared.
+    #[error("two lists of objects cannot be compared")]
+    Compare(#[from] KeysError),
+    /// Nothing was listed: that everything is gone is less likely than that the list is wrong.
+    #[error("{at}: nothing was listed; say what the list is complete for if that is so")]
+    NothingListed {
+        /// The source.
+        at: String,
+    },
     /// Nothing was listed that could replace what the catalog holds.
     #[error("{at}: nothing was listed, and a full run of nothing would empty the catalog")]
     EmptyFull {
@@ -178,6 +197,7 @@ impl Classify for ListError {
             Self::Http(error) => error.class(),
             Self::Ledger(error) => error.class(),
             Self::Send(error) => error.class(),
+            Self::Compare(error) => error.class(),
             Self::Ended => Class::Bug,
             Self::Read { .. }
             | Self::Input { .. }
@@ -185,6 +205,8 @@ impl Classify for ListError {
             | Self::NotJson { .. }
             | Self::Endless { .. }
             | Self::EmptyFull { .. }
+            | Self::NoObjects { .. }
+            | Self::NothingListed { .. }
             | Self::Glob(_) => Class::Invalid,
             Self::Stopped { .. } => Class::Transient,
         }
@@ -253,16 +275,131 @@ pub async fn list(ask: &ListSource, context: &Context) -> Result<Planned, ListEr
 /// As [`list`].
 pub async fn scan(ask: &ListSource, context: &Context) -> Result<Scanned, ListError> {
     let mut scanned = Scanned::default();
+    let mut count = |entry: Entry| {
+        scanned.taken += 1;
+        scanned.bytes += entry.size.unwrap_or(0);
+        Ok(())
+    };
+    let listed = if let Some(old) = &ask.against {
+        let (listed, changes) = changes(ask, old, context).await?;
+        for change in changes {
+            if let Some(entry) = change_entry(change?) {
+                count(entry)?;
+            }
+        }
+        listed
+    } else {
+        each(ask, context, count).await?
+    };
+    scanned.listed = listed;
+    Ok(scanned)
+}
+
+/// Lists a source to its end and hands each object or item that is asked for to `take`; returns how many there are in all.
+///
+/// # Errors
+/// As [`list`], or when `take` fails.
+pub async fn each(
+    ask: &ListSource,
+    context: &Context,
+    mut take: impl FnMut(Entry) -> Result<(), ListError>,
+) -> Result<u64, ListError> {
     let cursor = cursor(ask, context).await?;
     let (mut entries, running) = begin(ask, cursor, context).await?;
     while let Some(batch) = entries.recv().await {
         for entry in batch {
-            scanned.taken += 1;
-            scanned.bytes += entry.size.unwrap_or(0);
+            take(entry)?;
         }
     }
-    scanned.listed = running.await.map_err(|_| ListError::Ended)??.listed;
-    Ok(scanned)
+    Ok(running.await.map_err(|_| ListError::Ended)??.listed)
+}
+
+/// A list of objects in the order of their addresses.
+#[derive(Debug)]
+pub struct SortedList {
+    /// Objects that the source names, those left out among them.
+    pub listed: u64,
+    /// Those that are asked for.
+    pub objects: Sorted<keys::Entry>,
+    /// What all of their addresses begin with, up to a slash: of a folder or prefix, itself; `None` of an inventory of
+    /// nothing.
+    pub common: Option<String>,
+    /// What is asked for.
+    pub filter: Filter,
+}
+
+/// Lists a source of objects in the order of their addresses, with bounded memory.
+///
+/// # Errors
+/// As [`list`], and when it holds items themselves.
+pub async fn sorted(ask: &ListSource, context: &Context) -> Result<SortedList, ListError> {
+    let source = Source::find(&ask.source, &context.sources).await?;
+    let filter = Filter::new(&ask.intake, source.usual())?;
+    let whole = source.prefix(&context.sources)?;
+    let mut sorter = Sorter::new(SORTED);
+    let mut ends: Option<(String, String)> = None;
+    let put = |entry: Entry| {
+        if !entry.is_object() {
+            let at = ask.source.clone();
+            return Err(ListError::NoObjects { at });
+        }
+        match &mut ends {
+            Some((first, _)) if entry.href < *first => first.clone_from(&entry.href),
+            Some((_, last)) if entry.href > *last => last.clone_from(&entry.href),
+            Some(_) => {}
+            None => ends = Some((entry.href.clone(), entry.href.clone())),
+        }
+        Ok(sorter.push(keys::Entry {
+            key: entry.href,
+            last_modified: None,
+            etag: entry.etag,
+            size: entry.size,
+        })?)
+    };
+    let listed = each(ask, context, put).await?;
+    let common = ends.map(|(first, last)| {
+        let same = first.bytes().zip(last.bytes());
+        let same = same.take_while(|(one, other)| one == other).count();
+        let end = first.get(..same).unwrap_or_default().rfind('/');
+        first
+            .get(..end.map_or(0, |end| end + 1))
+            .unwrap_or_default()
+            .to_owned()
+    });
+    Ok(SortedList {
+        listed,
+        objects: sorter.finish()?,
+        common: whole.or(common),
+        filter,
+    })
+}
+
+type Changes = keys::Diff<Sorted<keys::Entry>, Sorted<keys::Entry>>;
+
+/// Compares a source with an earlier list of the same objects.
+async fn changes(
+    ask: &ListSource,
+    old: &str,
+    context: &Context,
+) -> Result<(u64, Changes), ListError> {
+    let before = ListSource {
+        source: old.to_owned(),
+        ..ask.clone()
+    };
+    let old = sorted(&before, context).await?.objects;
+    let new = sorted(ask, context).await?;
+    Ok((new.listed, keys::diff(old, new.objects)))
+}
+
+fn change_entry(change: Change) -> Option<Entry> {
+    match change {
+        Change::New(now) | Change::Changed { new: now, .. } => {
+            Some(Entry::object(now.key, now.etag, now.size))
+        }
+        // Versions leave that came from the object, not later ones that may have come from elsewhere.
+        Change::Deleted(old) => Some(Entry::gone(old.key, OffsetDateTime::UNIX_EPOCH)),
+        Change::Same(_) => None,
+    }
 }
 
 type Running = tokio::task::JoinHandle<Result<Seen, ListError>>;
@@ -285,6 +422,18 @@ async fn fill(
     context: &Context,
     chunker: &mut Chunker,
 ) -> Result<Seen, ListError> {
+    if let Some(old) = &ask.against {
+        let (listed, changes) = changes(ask, old, context).await?;
+        for change in changes {
+            if let Some(entry) = change_entry(change?) {
+                chunker.add(&entry).await?;
+            }
+        }
+        return Ok(Seen {
+            listed,
+            cursor: None,
+        });
+    }
     let (mut entries, running) = begin(ask, cursor, context).await?;
     while let Some(batch) = entries.recv().await {
         for entry in batch {
@@ -325,7 +474,7 @@ async fn send_chunks(
     // What replaces everything must hold everything.
     let spans = match plan.intake.mode {
         Mode::Full => Spans::default(),
-        Mode::Auto | Mode::Delta => known(ledger.run_id(), context).await?,
+        Mode::Auto | Mode::Delta => known(&context.lake).await?,
     };
     let mut chunks = Vec::new();
     if ask.retry_pending {
@@ -396,26 +545,4 @@ async fn again(
         again: true,
         ..message(plan, number, &chunk, Vec::new())
     }))
-}
-
-/// Returns the marks of all that any run took in.
-async fn known(this: &RunId, context: &Context) -> Result<Spans, ListError> {
-    let mut all: Vec<Known> = Vec::new();
-    for run_id in runs(&context.lake).await? {
-        let is_this = run_id == *this;
-        let ledger = Ledger::new(context.lake.clone(), run_id);
-        match ledger.known().await? {
-            Some(known) if !is_this => all.extend(known),
-            _ => {
-                let done = ledger.done_chunks().await?;
-                let receipts = ledger.receipts(done).await?;
-                all.extend(
-                    receipts
-                        .into_iter()
-                        .filter_map(|(_, receipt)| receipt.marks),
-                );
-            }
-        }
-    }
-    Ok(Spans::new(all))
 }

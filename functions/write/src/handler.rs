@@ -21,7 +21,8 @@ fn take(incoming: Incoming) -> Result<Message, Refused> {
         | Body::WriteRows(_)
         | Body::StageItems(_)
         | Body::MergeFiles(_)
-        | Body::ReplaceFiles(_) => Ok(message),
+        | Body::ReplaceFiles(_)
+        | Body::RemoveItems(_) => Ok(message),
         other => Err(Refused::kind(other.kind())),
     }
 }

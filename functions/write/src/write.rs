@@ -80,6 +80,9 @@ pub enum WriteError {
         #[source]
         source: Arc<QueueError>,
     },
+    /// `commit` does not know which items are gone.
+    #[error("items that are gone are not passed on")]
+    PassOn(#[source] Arc<QueueError>),
     /// The files of a bulk run lie in the lake, but its books do not know.
     #[error("the run's books do not know of its files")]
     Note(#[source] Arc<LedgerError>),
@@ -107,7 +110,7 @@ impl Classify for WriteError {
                 Class::Invalid => Class::Bug,
                 class => class,
             },
-            Self::Tell { source, .. } => source.class(),
+            Self::Tell { source, .. } | Self::PassOn(source) => source.class(),
             Self::Note(source) => source.class(),
             Self::Settle(source) => source.class(),
             Self::Merge { source, .. } => source.class(),
@@ -143,6 +146,7 @@ pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, 
         let told = stage::untold(files, batch);
         tell(table, told, batch, context, &mut results).await;
     }
+    pass_on(batch, context, &mut results).await;
     stage::settle(batch, context, &mut results).await;
     info!(
         batch.messages = batch.len(),
@@ -159,7 +163,9 @@ pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, 
 fn begin_result(message: &Message, counts: Counts) -> Result<Written, WriteError> {
     match &message.body {
         // Merges and replacements bring nothing of their own.
-        Body::MergeFiles(_) | Body::ReplaceFiles(_) => Ok(Written::default()),
+        Body::MergeFiles(_) | Body::ReplaceFiles(_) | Body::RemoveItems(_) => {
+            Ok(Written::default())
+        }
         Body::WriteItems(_) | Body::StageItems(_) | Body::WriteRows(_) => Ok(Written {
             items: counts.items,
             rows: counts.rows,
@@ -169,6 +175,28 @@ fn begin_result(message: &Message, counts: Counts) -> Result<Written, WriteError
             rejected: Vec::new(),
         }),
         other => Err(WriteError::Kind { kind: other.kind() }),
+    }
+}
+
+/// Passes on which items are gone, behind the files that may hold them: what a batch brings and takes away is not there.
+async fn pass_on(
+    batch: &[Message],
+    context: &Context,
+    results: &mut [Result<Written, WriteError>],
+) {
+    let is_removal = |message: &Message| matches!(message.body, Body::RemoveItems(_));
+    let (messages, removals): (BTreeSet<usize>, Vec<Message>) = batch
+        .iter()
+        .enumerate()
+        .filter(|(_, message)| is_removal(message))
+        .map(|(index, message)| (index, message.clone()))
+        .unzip();
+    if removals.is_empty() {
+        return;
+    }
+    if let Err(source) = context.commit.send(removals).await {
+        let error = WriteError::PassOn(Arc::new(source));
+        fail(results, &messages, &error);
     }
 }
 

@@ -7,6 +7,7 @@ use swath_core::Level;
 use url::Url;
 
 use crate::aws::AwsCommand;
+use crate::census::CensusArgs;
 use crate::decode::DecodeArgs;
 use crate::diff::DiffArgs;
 use crate::download::DownloadArgs;
@@ -69,6 +70,10 @@ pub(crate) enum Command {
     /// Say what is new, changed and deleted between two lists of objects: one JSON object a line. Exit code 5: nothing.
     #[command(after_help = exit::HELP)]
     Diff(DiffArgs),
+    /// Compare a list of objects with the catalog: what is missing, stale, extra; with `--heal` make it good. Exit code 7:
+    /// something differs.
+    #[command(after_help = exit::HELP)]
+    Census(Box<CensusArgs>),
     /// Say whether files are whole.
     #[command(after_help = exit::HELP)]
     Validate(ValidateArgs),

@@ -10,7 +10,7 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::run::CommandError;
 use crate::{
-    aws, decode, demo, diff, download, encode, ingest, itemize, lake, repair, run, search,
+    aws, census, decode, demo, diff, download, encode, ingest, itemize, lake, repair, run, search,
     serve_items, validate,
 };
 
@@ -54,6 +54,7 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Decode(arguments) => decode::command(&arguments),
         Command::Itemize(arguments) => itemize::command(*arguments).await,
         Command::Diff(arguments) => diff::command(arguments).await,
+        Command::Census(arguments) => census::command(*arguments).await,
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::Lake(command) => lake::command(command).await,
         Command::Aws(command) => aws::command(command).await.map_err(CommandError::Aws),

@@ -2,6 +2,7 @@
 
 pub mod areas;
 mod aws;
+pub mod census;
 mod cli;
 mod command;
 mod decode;

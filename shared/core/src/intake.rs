@@ -116,6 +116,9 @@ pub struct ListSource {
     /// Whether objects that could not be had are tried again, besides what was never tried.
     #[serde(default)]
     pub retry_pending: bool,
+    /// An earlier list of the same objects: what is new or changed since is taken, and of what is gone the items leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
 }
 
 /// Asks `ingest` for the items of one chunk of a run.

@@ -68,4 +68,36 @@ impl Lake {
         }
         Ok(items.len() as u64)
     }
+
+    /// Hands the item of every row of `earthcatalog.stac_items` to `take`, as [`item_key`] names it: one in several cells
+    /// more than once. A lake without the table has none.
+    ///
+    /// [`item_key`]: swath_table::keys::item_key
+    ///
+    /// # Errors
+    /// When a file of the table cannot be read, or `take` fails.
+    pub async fn each_item<E: From<LakeError>>(
+        &self,
+        mut take: impl FnMut(u128) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let table = TableName::StacItems;
+        let base = match self.base(table).await {
+            Err(LakeError::NoTable { .. }) => return Ok(()),
+            base => base?,
+        };
+        let manifests = base.manifests(self).await?;
+        let listed = base.files(self, manifests.iter()).await?;
+        let reads: Vec<_> = listed
+            .iter()
+            .flat_map(|files| files.iter())
+            .map(|file| self.keys(table, &file.location))
+            .collect();
+        let mut reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
+        while let Some(found) = reads.try_next().await? {
+            for key in found.iter() {
+                take(key.item)?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -71,6 +71,25 @@ pub struct Holder {
     /// Which taking it was; `EarthCatalog` notes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// In which run of which system the process is; only ours note it, and only where it can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+}
+
+impl Holder {
+    /// Says whether the holder was a process of this system that is no more: it was killed, and gives nothing back.
+    fn is_dead(&self) -> bool {
+        self.system.is_some()
+            && self.system == system()
+            && matches!(std::fs::exists(format!("/proc/{}", self.pid)), Ok(false))
+    }
+}
+
+/// Names this run of this system and the processes that can see one another; `None` where Linux does not say.
+fn system() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let processes = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), processes.display()))
 }
 
 /// A lock as it is now.
@@ -200,6 +219,7 @@ impl Lock {
             acquired: (self.now.0)().format(&Rfc3339).unwrap_or_default(),
             ttl_hours: Some(TTL.as_secs_f64() / 3600.0),
             token: Some(token.to_owned()),
+            system: system(),
         };
         serde_json::to_vec(&holder).unwrap_or_default().into()
     }
@@ -211,6 +231,7 @@ impl Lock {
         let hours = holder.ttl_hours.unwrap_or(THEIR_TTL);
         let is_over = acquired
             .is_ok_and(|acquired| ((self.now.0)() - acquired).as_seconds_f64() >= hours * 3600.0);
+        let is_over = is_over || holder.is_dead();
         Held { holder, is_over }
     }
 
@@ -273,6 +294,7 @@ fn read_holder(bytes: &[u8]) -> Holder {
         acquired: String::new(),
         ttl_hours: None,
         token: None,
+        system: None,
     })
 }
 
@@ -354,6 +376,26 @@ mod tests {
         assert!(world.lock.break_it().await.unwrap().is_some());
         assert_eq!(world.lock.break_it().await.unwrap(), None);
         world.lock.take("commit").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_holder_that_was_killed_on_this_system_holds_nothing() {
+        let world = world();
+        world.lock.take("commit").await.unwrap();
+        let path = world.folder.path().join(LOCK);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut holder: Holder = serde_json::from_str(&text).unwrap();
+        if holder.system.is_none() {
+            return;
+        }
+        // No process has this number: Linux has four million at most.
+        holder.pid = 1 << 30;
+        std::fs::write(&path, serde_json::to_vec(&holder).unwrap()).unwrap();
+        let taken = world.lock.take("commit").await.unwrap();
+        world.lock.release(&taken).await.unwrap();
+        holder.system = Some("another".to_owned());
+        std::fs::write(&path, serde_json::to_vec(&holder).unwrap()).unwrap();
+        assert!(world.lock.take("commit").await.is_err());
     }
 
     #[tokio::test]

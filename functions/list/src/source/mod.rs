@@ -125,6 +125,14 @@ impl Source {
         }
     }
 
+    /// Returns what the addresses of all objects of a folder or prefix begin with, whatever lies there now.
+    pub(crate) fn prefix(&self, sources: &Sources) -> Result<Option<String>, ListError> {
+        match self {
+            Self::Prefix(at) => Ok(Some(sources.below(at).map_err(ListError::source(at))?)),
+            _ => Ok(None),
+        }
+    }
+
     /// Lists everything that is asked for.
     pub(crate) async fn run(
         self,

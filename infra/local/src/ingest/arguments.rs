@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use swath_cloud::sources::BucketAccesses;
 use swath_core::grid::GridSpec;
 use swath_core::intake::{BULK_CHUNK, CHUNK, Intake, Mode};
 use time::OffsetDateTime;
@@ -36,6 +35,10 @@ pub(crate) struct IngestArgs {
     /// Only what was modified (of items: updated) before this moment.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) until: Option<OffsetDateTime>,
+    /// An earlier list of the same objects: what is new or changed since is taken, and the items of what is gone leave the
+    /// catalog.
+    #[arg(long, value_name = "SOURCE", conflicts_with_all = ["skip_inventory", "limit"])]
+    pub(crate) against: Option<String>,
     /// As many objects or items at most; a run of its own.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
@@ -90,16 +93,6 @@ impl IngestArgs {
             mode: self.mode,
             bulk: self.bulk,
         }
-    }
-
-    /// Returns how buckets are reached.
-    pub(super) fn accesses(&self) -> Result<BucketAccesses, swath_cloud::sources::AccessError> {
-        let mut accesses = BucketAccesses::default();
-        accesses.other.unsigned = self.unsigned;
-        for text in &self.bucket {
-            accesses.add(text)?;
-        }
-        Ok(accesses)
     }
 }
 

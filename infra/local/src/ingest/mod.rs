@@ -13,8 +13,9 @@ use swath_core::intake::ListSource;
 
 pub(crate) use arguments::{IngestArgs, QuarantineCommand, RunsArgs};
 pub use pipeline::IngestCommandError;
-use pipeline::{Report, World, sources};
-pub(crate) use quarantine::command as quarantine;
+use pipeline::Report;
+pub(crate) use pipeline::{World, accesses, sources};
+pub(crate) use quarantine::{command as quarantine, records as kept};
 
 use crate::exit::Exit;
 use crate::run::{CommandError, print_json, print_text};
@@ -28,7 +29,7 @@ pub(crate) async fn command(arguments: IngestArgs) -> Result<Exit, CommandError>
 }
 
 async fn ingest(arguments: &IngestArgs) -> Result<Exit, IngestCommandError> {
-    let sources = sources(arguments.accesses()?)?;
+    let sources = sources(accesses(&arguments.bucket, arguments.unsigned)?)?;
     let asks: Vec<ListSource> = arguments
         .sources
         .iter()
@@ -36,6 +37,7 @@ async fn ingest(arguments: &IngestArgs) -> Result<Exit, IngestCommandError> {
             source: source.clone(),
             intake: arguments.intake(),
             retry_pending: arguments.retry_pending,
+            against: arguments.against.clone(),
         })
         .collect();
     let Some(out) = arguments.out.as_deref().filter(|_| !arguments.dry_run) else {
@@ -165,6 +167,7 @@ fn lines(status: &Status) -> String {
         ("known, as they were", status.known),
         ("no items", status.others),
         ("gone", status.gone),
+        ("asked to leave", status.removed),
         ("rejected", status.rejected),
         ("pending", status.pending),
     ] {

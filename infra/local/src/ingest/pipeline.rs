@@ -8,7 +8,7 @@ use serde::Serialize;
 use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::fetch::FetchPolicy;
 use swath_cloud::queue::{MemoryReceiver, Queue, channel};
-use swath_cloud::runs::{Ledger, LedgerError, Status, runs};
+use swath_cloud::runs::{Ledger, LedgerError, Status, known, runs};
 use swath_cloud::sources::{BucketAccesses, SourceError, Sources};
 use swath_cloud::store::{self, Store, StoreError};
 use swath_core::grid::{GridError, GridOptions, GridSpec};
@@ -105,8 +105,8 @@ impl IngestCommandError {
 }
 
 /// Everything that runs share.
-pub(super) struct World {
-    pub(super) lake: Store,
+pub(crate) struct World {
+    pub(crate) lake: Store,
     pub(super) sources: Sources,
     write: Arc<dyn Queue>,
     pub(super) tally: Arc<Tally>,
@@ -127,8 +127,21 @@ pub(super) struct Report {
     pub(super) files_registered: u64,
 }
 
+/// Takes how buckets are reached, as `--bucket` and `--unsigned` say it.
+pub(crate) fn accesses(
+    buckets: &[String],
+    unsigned: bool,
+) -> Result<BucketAccesses, IngestCommandError> {
+    let mut accesses = BucketAccesses::default();
+    accesses.other.unsigned = unsigned;
+    for text in buckets {
+        accesses.add(text)?;
+    }
+    Ok(accesses)
+}
+
 /// Opens what is read from.
-pub(super) fn sources(accesses: BucketAccesses) -> Result<Sources, IngestCommandError> {
+pub(crate) fn sources(accesses: BucketAccesses) -> Result<Sources, IngestCommandError> {
     // Whoever types the command may read what they name.
     let policy = FetchPolicy {
         allow_http: true,
@@ -141,7 +154,7 @@ pub(super) fn sources(accesses: BucketAccesses) -> Result<Sources, IngestCommand
 
 impl World {
     /// Opens the lake for writing.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         lake: &str,
         grid: &GridSpec,
         sources: Sources,
@@ -187,7 +200,7 @@ impl World {
         })
     }
 
-    pub(super) fn ingest(&self) -> swath_ingest::Context {
+    pub(crate) fn ingest(&self) -> swath_ingest::Context {
         swath_ingest::Context {
             lake: self.lake.clone(),
             sources: self.sources.clone(),
@@ -246,6 +259,7 @@ impl World {
         let ledger = Ledger::new(self.lake.clone(), plan.run_id.clone());
         let done = ledger.done_chunks().await?;
         let context = self.ingest();
+        let spans = known(&self.lake).await?;
         for (chunk, planned) in (0_u32..).zip(&plan.chunks) {
             if done.contains(&chunk) {
                 continue;
@@ -255,7 +269,7 @@ impl World {
                 chunk,
                 at: planned.at.clone(),
                 objects: planned.entries,
-                known: Vec::new(),
+                known: spans.of(planned),
                 bulk: plan.intake.is_staged(),
                 again: false,
             };
@@ -298,6 +312,13 @@ impl World {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Ends a run of which every chunk is done.
+    pub(crate) async fn end(&self, ledger: Ledger) -> Result<(), IngestCommandError> {
+        let settled = ledger.settle(self.write.as_ref()).await;
+        settled.map_err(|error| IngestCommandError::Settle(Box::new(error)))?;
         Ok(())
     }
 

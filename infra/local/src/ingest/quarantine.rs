@@ -9,13 +9,12 @@ use serde::Serialize;
 use serde_json::Value;
 use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::runs::{Chunker, Entry, Ledger, Plan};
-use swath_cloud::sources::BucketAccesses;
 use swath_cloud::store::{self, Store, StoreError};
 use swath_core::RunId;
 use swath_core::intake::{IngestChunk, Intake};
 
 use super::arguments::{ExplainArgs, QuarantineArgs, QuarantineCommand};
-use super::pipeline::{IngestCommandError, World, sources};
+use super::pipeline::{IngestCommandError, World, accesses, sources};
 use crate::exit::Exit;
 use crate::run::{CommandError, print_json, print_text};
 
@@ -83,6 +82,12 @@ async fn all(lake: &Store, code: Option<&str>) -> Result<Vec<Kept>, IngestComman
     Ok(kept)
 }
 
+/// Returns the records of all that is kept.
+pub(crate) async fn records(lake: &Store) -> Result<Vec<Value>, IngestCommandError> {
+    let kept = all(lake, None).await?;
+    Ok(kept.into_iter().map(|kept| kept.record).collect())
+}
+
 async fn record(lake: &Store, path: &str) -> Result<Value, IngestCommandError> {
     let bytes = lake
         .get(path)
@@ -141,11 +146,7 @@ fn entry(kept: &Kept) -> Option<Entry> {
 }
 
 async fn replay(arguments: &QuarantineArgs) -> Result<Exit, IngestCommandError> {
-    let mut accesses = BucketAccesses::default();
-    accesses.other.unsigned = arguments.unsigned;
-    for text in &arguments.bucket {
-        accesses.add(text)?;
-    }
+    let accesses = accesses(&arguments.bucket, arguments.unsigned)?;
     let world = World::open(&arguments.lake, &arguments.grid, sources(accesses)?, 64).await?;
     let kept = all(&world.lake, arguments.code.as_deref()).await?;
     let before: BTreeMap<&str, &Kept> =

@@ -38,7 +38,12 @@ pub(crate) async fn command(command: LakeCommand) -> Result<Exit, CommandError> 
 
 /// Opens a lake that is there; nothing is made.
 fn open(at: &Where) -> Result<Lake, CommandError> {
-    let (place, root) = place(at)?;
+    open_at(&at.lake)
+}
+
+/// Opens a lake that is there by its folder or `s3://` address; nothing is made.
+pub(crate) fn open_at(lake: &str) -> Result<Lake, CommandError> {
+    let (place, root) = place_at(lake)?;
     let pointer: Arc<dyn TablePointer> = match root {
         Some(root) => Arc::new(LockedPointer::in_folder(&root, &place, now())),
         None => Arc::new(S3Pointer::new(place.clone())),
@@ -48,7 +53,11 @@ fn open(at: &Where) -> Result<Lake, CommandError> {
 
 /// Returns where a lake lies, and its folder if it is one.
 fn place(at: &Where) -> Result<(Place, Option<PathBuf>), CommandError> {
-    let store = store::open(&at.lake).map_err(|error| CommandError::Output(Box::new(error)))?;
+    place_at(&at.lake)
+}
+
+fn place_at(lake: &str) -> Result<(Place, Option<PathBuf>), CommandError> {
+    let store = store::open(lake).map_err(|error| CommandError::Output(Box::new(error)))?;
     let root = store.local_root.as_deref().map(Path::to_string_lossy);
     let base = root.as_deref().unwrap_or(&store.uri);
     let place = Place::new(Arc::clone(&store.store), store.prefix.clone(), base);

@@ -105,6 +105,9 @@ pub enum CommandError {
     /// Lists of objects cannot be compared.
     #[error("cannot compare")]
     Diff(#[source] crate::diff::DiffError),
+    /// A list of objects cannot be compared with the catalog.
+    #[error("cannot take a census")]
+    Census(#[source] crate::census::CompareError),
     /// A source cannot be read.
     #[error("cannot read {text}")]
     Source {
@@ -150,6 +153,7 @@ impl CommandError {
         match self {
             Self::Aws(error) => error.exit(),
             Self::Diff(error) => error.exit(),
+            Self::Census(_) => Exit::Output,
             Self::Encode(error) => error.exit(),
             Self::Ingest(error) => error.exit(),
             Self::SearchFile(error) => error.exit(),

@@ -37,9 +37,14 @@ impl Entry {
         sizes.is_some_and(|(one, other)| one != other)
             || moments.is_some_and(|(one, other)| one != other)
     }
+}
 
-    /// Bytes of memory that it takes, more or less.
-    pub(super) fn weight(&self) -> usize {
+impl super::Keyed for Entry {
+    fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
+    fn weight(&self) -> usize {
         let etag = self.etag.as_ref().map_or(0, String::len);
         self.key.len() + etag + size_of::<Self>()
     }

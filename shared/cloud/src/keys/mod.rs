@@ -11,7 +11,7 @@ mod tests;
 
 pub use diff::{Change, Diff, diff};
 pub use entry::Entry;
-pub use sort::{Sorted, Sorter};
+pub use sort::{Keyed, Sorted, Sorter};
 
 /// A list that cannot be sorted or compared.
 #[derive(Debug, thiserror::Error)]

@@ -6,21 +6,33 @@ use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::{Entry, KeysError};
 
 /// Runs that are merged at a time; more are first merged into one.
 const MOST_RUNS: usize = 64;
 
+/// Something that is sorted by its key first, and then by all that it is.
+pub trait Keyed: Ord + Serialize + DeserializeOwned {
+    /// Says whether two have one key, of which the greater one counts alone.
+    fn is_same(&self, other: &Self) -> bool;
+
+    /// Returns the bytes of memory that it takes, more or less.
+    fn weight(&self) -> usize;
+}
+
 /// Takes entries in any order.
 #[derive(Debug)]
-pub struct Sorter {
-    held: Vec<Entry>,
+pub struct Sorter<T = Entry> {
+    held: Vec<T>,
     bytes: usize,
     limit: usize,
     runs: Vec<File>,
 }
 
-impl Sorter {
+impl<T: Keyed> Sorter<T> {
     /// Keeps `limit_bytes` of entries in memory, more or less; what is more goes to temporary files.
     pub fn new(limit_bytes: usize) -> Self {
         Self {
@@ -35,7 +47,7 @@ impl Sorter {
     ///
     /// # Errors
     /// When the disk takes no more.
-    pub fn push(&mut self, entry: Entry) -> Result<(), KeysError> {
+    pub fn push(&mut self, entry: T) -> Result<(), KeysError> {
         self.bytes += entry.weight();
         self.held.push(entry);
         if self.bytes >= self.limit {
@@ -48,7 +60,7 @@ impl Sorter {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn finish(mut self) -> Result<Sorted, KeysError> {
+    pub fn finish(mut self) -> Result<Sorted<T>, KeysError> {
         let mut held = std::mem::take(&mut self.held);
         held.sort_unstable();
         Sorted::new(self.runs, held)
@@ -60,7 +72,7 @@ impl Sorter {
         self.bytes = 0;
         self.runs.push(run_of(held.into_iter().map(Ok))?);
         if self.runs.len() >= MOST_RUNS {
-            let merged = Sorted::new(std::mem::take(&mut self.runs), Vec::new())?;
+            let merged = Sorted::<T>::new(std::mem::take(&mut self.runs), Vec::new())?;
             self.runs.push(run_of(merged)?);
         }
         Ok(())
@@ -68,7 +80,9 @@ impl Sorter {
 }
 
 /// Writes sorted entries to a file that vanishes with its handle.
-fn run_of(entries: impl Iterator<Item = Result<Entry, KeysError>>) -> Result<File, KeysError> {
+fn run_of<T: Serialize>(
+    entries: impl Iterator<Item = Result<T, KeysError>>,
+) -> Result<File, KeysError> {
     let file = tempfile::tempfile().map_err(KeysError::Spool)?;
     let mut out = BufWriter::new(file);
     for entry in entries {
@@ -84,13 +98,13 @@ fn run_of(entries: impl Iterator<Item = Result<Entry, KeysError>>) -> Result<Fil
 
 /// A sorted run.
 #[derive(Debug)]
-enum Run {
+enum Run<T> {
     Disk(BufReader<File>),
-    Memory(std::vec::IntoIter<Entry>),
+    Memory(std::vec::IntoIter<T>),
 }
 
-impl Run {
-    fn next(&mut self) -> Result<Option<Entry>, KeysError> {
+impl<T: DeserializeOwned> Run<T> {
+    fn next(&mut self) -> Result<Option<T>, KeysError> {
         match self {
             Self::Memory(entries) => Ok(entries.next()),
             Self::Disk(lines) => {
@@ -109,17 +123,17 @@ impl Run {
 
 /// Entries in the order of their keys' bytes, each key once.
 #[derive(Debug)]
-pub struct Sorted {
-    runs: Vec<Run>,
+pub struct Sorted<T: Ord = Entry> {
+    runs: Vec<Run<T>>,
     /// The next entry of each run, the least on top.
-    heads: BinaryHeap<Reverse<(Entry, usize)>>,
+    heads: BinaryHeap<Reverse<(T, usize)>>,
     ended: bool,
 }
 
-impl Sorted {
-    fn new(runs: Vec<File>, held: Vec<Entry>) -> Result<Self, KeysError> {
+impl<T: Keyed> Sorted<T> {
+    fn new(runs: Vec<File>, held: Vec<T>) -> Result<Self, KeysError> {
         let disk = runs.into_iter().map(BufReader::new).map(Run::Disk);
-        let mut runs: Vec<Run> = disk.collect();
+        let mut runs: Vec<Run<T>> = disk.collect();
         runs.push(Run::Memory(held.into_iter()));
         let mut heads = BinaryHeap::new();
         for (place, run) in runs.iter_mut().enumerate() {
@@ -134,7 +148,7 @@ impl Sorted {
         })
     }
 
-    fn pop(&mut self) -> Result<Option<Entry>, KeysError> {
+    fn pop(&mut self) -> Result<Option<T>, KeysError> {
         let Some(mut top) = self.heads.peek_mut() else {
             return Ok(None);
         };
@@ -149,24 +163,20 @@ impl Sorted {
         }))
     }
 
-    fn next_key(&mut self) -> Result<Option<Entry>, KeysError> {
+    fn next_key(&mut self) -> Result<Option<T>, KeysError> {
         let Some(mut entry) = self.pop()? else {
             return Ok(None);
         };
         // Of one key the greatest comes last: the last modified one.
-        while self
-            .heads
-            .peek()
-            .is_some_and(|top| top.0.0.key == entry.key)
-        {
+        while self.heads.peek().is_some_and(|top| top.0.0.is_same(&entry)) {
             entry = self.pop()?.unwrap_or(entry);
         }
         Ok(Some(entry))
     }
 }
 
-impl Iterator for Sorted {
-    type Item = Result<Entry, KeysError>;
+impl<T: Keyed> Iterator for Sorted<T> {
+    type Item = Result<T, KeysError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {

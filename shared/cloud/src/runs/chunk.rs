@@ -29,6 +29,9 @@ pub struct Entry {
     /// Why there is no item, when what came can never be one.
     #[serde(default, rename = "b", skip_serializing_if = "Option::is_none")]
     pub bad: Option<Bad>,
+    /// Since when the object is known to be gone, microseconds since 1970: its items leave the catalog.
+    #[serde(default, rename = "g", skip_serializing_if = "Option::is_none")]
+    pub gone: Option<i64>,
 }
 
 /// A text that is no item.
@@ -51,12 +54,22 @@ impl Entry {
             size,
             item: None,
             bad: None,
+            gone: None,
+        }
+    }
+
+    /// Names an object that is gone since a moment.
+    pub fn gone(href: String, since: time::OffsetDateTime) -> Self {
+        let micros = since.unix_timestamp_nanos().div_euclid(1000);
+        Self {
+            gone: Some(i64::try_from(micros).unwrap_or(i64::MAX)),
+            ..Self::object(href, None, None)
         }
     }
 
     /// Says whether it is to be fetched.
     pub fn is_object(&self) -> bool {
-        self.item.is_none() && self.bad.is_none()
+        self.item.is_none() && self.bad.is_none() && self.gone.is_none()
     }
 }
 

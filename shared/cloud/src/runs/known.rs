@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use swath_core::intake::Mode;
 
 use super::{LedgerError, PlannedChunk};
 use crate::store::Store;
@@ -19,6 +20,29 @@ pub struct Known {
     pub first: String,
     /// The greatest.
     pub last: String,
+    /// Whether marks of objects that are gone lie beside them, in a file of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_gone: bool,
+}
+
+/// The end of a file of marks that no longer hold: their objects are gone.
+pub const GONE: &str = ".gone.bin";
+
+impl Known {
+    /// Returns where the marks of objects lie that are gone.
+    pub(super) fn gone_at(&self) -> String {
+        self.with_end(GONE)
+    }
+
+    /// Returns where the names of the objects and of their items lie.
+    pub fn origins_at(&self) -> String {
+        self.with_end(".jsonl.gz")
+    }
+
+    fn with_end(&self, end: &str) -> String {
+        let stem = self.at.strip_suffix(".bin").unwrap_or(&self.at);
+        format!("{stem}{end}")
+    }
 }
 
 /// Files of marks, to be asked which of them may have an object of a chunk.
@@ -72,6 +96,49 @@ impl Spans {
     pub fn of(&self, chunk: &PlannedChunk) -> Vec<String> {
         let met = self.0.iter();
         let met = met.filter(|known| known.first <= chunk.last && chunk.first <= known.last);
-        met.map(|known| known.at.clone()).collect()
+        let both = met.flat_map(|known| {
+            let gone = known.has_gone.then(|| known.gone_at());
+            [Some(known.at.clone()), gone]
+        });
+        both.flatten().collect()
     }
+
+    /// Returns all files of marks, those of the run that was planned first at the front.
+    pub fn all(&self) -> &[Known] {
+        &self.0
+    }
+}
+
+/// Returns the marks of all that any run took in, in the order of the runs; nothing of what a full run has replaced.
+///
+/// # Errors
+/// When the lake fails.
+pub async fn known(lake: &Store) -> Result<Spans, LedgerError> {
+    let mut planned = Vec::new();
+    for run_id in super::runs(lake).await? {
+        let ledger = super::Ledger::new(lake.clone(), run_id);
+        if let Some(plan) = ledger.plan().await? {
+            planned.push((plan.planned, plan.intake.mode == Mode::Full, ledger));
+        }
+    }
+    planned.sort_by_key(|(planned, ..)| *planned);
+    let mut all = Vec::new();
+    for (_, is_full, ledger) in planned {
+        let done = ledger.known().await?;
+        if is_full && done.is_some() {
+            all.clear();
+        }
+        match done {
+            Some(known) => all.extend(known),
+            None => {
+                let receipts = ledger.receipts(ledger.done_chunks().await?).await?;
+                all.extend(
+                    receipts
+                        .into_iter()
+                        .filter_map(|(_, receipt)| receipt.marks),
+                );
+            }
+        }
+    }
+    Ok(Spans(all))
 }

@@ -11,7 +11,8 @@ use swath_core::message::{Partition, WrittenFile};
 use swath_core::{RunId, digest_hex};
 
 use super::known::write_marks;
-use super::{Known, LedgerError, Mark, Part, Plan, Receipt};
+use super::origin::{read_origins, write_origins};
+use super::{Known, LedgerError, Origin, Part, Plan, Receipt};
 use crate::store::{Store, StoreError};
 
 /// Pages that are read at the same time.
@@ -132,7 +133,7 @@ impl Ledger {
         self.read(&format!("receipts/{chunk:06}.json")).await
     }
 
-    /// Writes a chunk's receipt, and before it the marks of what the chunk took in.
+    /// Writes a chunk's receipt, and before it what the chunk took in: marks, and the objects with their items.
     ///
     /// # Errors
     /// When the lake fails; without a receipt the chunk is done again.
@@ -140,30 +141,36 @@ impl Ledger {
         &self,
         chunk: u32,
         receipt: &mut Receipt,
-        marks: Vec<(String, Mark)>,
+        mut origins: Vec<Origin>,
     ) -> Result<(), LedgerError> {
-        let addresses = || marks.iter().map(|(href, _)| href);
+        // What an earlier try at the chunk took in stays known, and stays where it is.
+        let place = receipt.marks.as_ref().map_or(0, |_| 1);
+        if let Some(before) = receipt.marks.take() {
+            origins.extend(read_origins(&self.lake, &before.origins_at()).await?);
+        }
+        let addresses = || origins.iter().map(|origin| &origin.href);
         if let (Some(first), Some(last)) = (addresses().min(), addresses().max()) {
-            // Marks of an earlier try at the chunk stay where they are.
-            let place = receipt.marks.as_ref().map_or(0, |_| 1);
             let known = Known {
                 at: self.at(&format!("known/{chunk:06}-{place}.bin")),
                 first: first.clone(),
                 last: last.clone(),
+                has_gone: origins.iter().any(|origin| origin.gone),
             };
-            let mut all: Vec<Mark> = marks.iter().map(|(_, mark)| *mark).collect();
-            let known = match receipt.marks.take() {
-                Some(before) => {
-                    all.extend(super::read_marks(&self.lake, &before.at).await?);
-                    Known {
-                        first: known.first.min(before.first),
-                        last: known.last.max(before.last),
-                        ..known
-                    }
-                }
-                None => known,
+            let marks = |gone: bool| {
+                let wanted = origins.iter().filter(|origin| origin.gone == gone);
+                write_marks(wanted.filter_map(Origin::mark).collect())
             };
-            self.lake.put(&known.at, write_marks(all)).await?;
+            let (taken, gone) = (marks(false), marks(true));
+            let at = known.origins_at();
+            let named = write_origins(&mut origins).map_err(|source| LedgerError::Page {
+                path: at.clone(),
+                source: serde_json::Error::io(source),
+            })?;
+            self.lake.put(&at, named).await?;
+            if known.has_gone {
+                self.lake.put(&known.gone_at(), gone).await?;
+            }
+            self.lake.put(&known.at, taken).await?;
             receipt.marks = Some(known);
         }
         self.write(&format!("receipts/{chunk:06}.json"), receipt)

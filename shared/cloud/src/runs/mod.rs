@@ -4,7 +4,9 @@
 //! runs/chunks/{digest}.jsonl             a chunk's entries, named by their content
 //! runs/{run}/plan.json                   what the run is and its chunks; from then on the run can be gone on with
 //! runs/{run}/parts/{chunk}-{part}.json   files of a bulk run's items, staged by `write`
-//! runs/{run}/known/{chunk}.bin           marks of the objects that a chunk took in
+//! runs/{run}/known/{chunk}.bin           marks of the objects that a chunk took in, and of those gone in {chunk}.gone.bin
+//! runs/{run}/known/{chunk}.jsonl.gz      the same objects by name, with their items
+//! origins/{digest}.json                  an upload that an event told of, with its items; no part of any run
 //! runs/{run}/receipts/{chunk}.json       the chunk is done: nothing of it can be lost any more
 //! runs/{run}/merges/{digest}.json        the merged files of one partition of a full run
 //! runs/{run}/done.json                   all chunks are done, and so are the merges of a bulk run
@@ -16,6 +18,7 @@
 mod chunk;
 mod known;
 mod ledger;
+mod origin;
 mod settle;
 mod status;
 #[cfg(test)]
@@ -30,8 +33,9 @@ use crate::store::StoreError;
 use swath_core::{Class, Classify};
 
 pub use chunk::{Bad, Chunker, Entry, read_chunk};
-pub use known::{Known, Mark, Spans, mark, read_marks};
+pub use known::{GONE, Known, Mark, Spans, known, mark, read_marks};
 pub use ledger::{Ledger, runs};
+pub use origin::{ItemName, Origin, Upload, each_upload, read_origins, read_upload, write_upload};
 pub use settle::SettleError;
 pub use status::Status;
 
@@ -84,6 +88,9 @@ pub struct Receipt {
     pub rejected: u64,
     /// Parts that a bulk run has staged of it.
     pub parts: u32,
+    /// Items that were asked to leave the catalog, because their objects are gone.
+    #[serde(default)]
+    pub removed: u64,
     /// Addresses with nothing there any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<String>,

@@ -29,6 +29,8 @@ pub struct Status {
     pub rejected: u64,
     /// Addresses with nothing there any more.
     pub gone: u64,
+    /// Items that were asked to leave the catalog.
+    pub removed: u64,
     /// Objects to be tried again.
     pub pending: u64,
     /// Whether all of it is done, merges included.
@@ -61,6 +63,7 @@ impl Ledger {
             status.others += receipt.others;
             status.rejected += receipt.rejected;
             status.gone += receipt.gone.len() as u64;
+            status.removed += receipt.removed;
             status.pending += receipt.pending.len() as u64;
             for part in 0..receipt.parts {
                 let part = self.part(chunk, part).await?.unwrap_or_default();

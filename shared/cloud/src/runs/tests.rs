@@ -7,7 +7,9 @@ use swath_core::intake::Intake;
 use swath_core::message::{Body, Partition, WrittenFile};
 use time::macros::datetime;
 
-use super::{Chunker, Entry, Ledger, Part, Plan, Receipt, Spans, mark, read_chunk, read_marks};
+use super::{
+    Chunker, Entry, Ledger, Origin, Part, Plan, Receipt, Spans, mark, read_chunk, read_marks,
+};
 use crate::queue::{MemoryReceiver, channel};
 use crate::store::Store;
 
@@ -62,11 +64,10 @@ async fn a_listing_that_is_given_up_leaves_nothing_that_was_not_there() {
 async fn marks_are_found_by_the_addresses_they_spread_over() {
     let lake = Store::in_memory();
     let ledger = Ledger::new(lake.clone(), RunId::new("r"));
-    let marked = |name: &str| {
-        (
-            format!("s3://b/{name}"),
-            mark(&format!("s3://b/{name}"), Some(name)).unwrap(),
-        )
+    let marked = |name: &str| Origin {
+        href: format!("s3://b/{name}"),
+        etag: Some(name.to_owned()),
+        ..Origin::default()
     };
     let mut receipt = Receipt::default();
     let marks = vec![marked("f"), marked("c")];
@@ -78,6 +79,8 @@ async fn marks_are_found_by_the_addresses_they_spread_over() {
         .unwrap();
     let known = receipt.marks.unwrap();
     assert_eq!(read_marks(&lake, &known.at).await.unwrap().len(), 3);
+    let named = super::read_origins(&lake, &known.origins_at()).await;
+    assert_eq!(named.unwrap(), ["c", "f", "h"].map(marked));
     let spans = Spans::new(vec![known]);
     let (_, chunks, _) = chunked(&lake, &["a", "b", "d", "e", "i", "j"], 2).await;
     let met: Vec<usize> = chunks.iter().map(|chunk| spans.of(chunk).len()).collect();

@@ -82,6 +82,24 @@ impl Sources {
         })
     }
 
+    /// Returns what the addresses of all objects below a prefix or folder begin with.
+    ///
+    /// # Errors
+    /// When the address is none that can be listed.
+    pub fn below(&self, address: &str) -> Result<String, SourceError> {
+        if let Address::Bucket { bucket, key } = Address::parse(address)? {
+            let key = key.trim_matches('/');
+            let end = if key.is_empty() { "" } else { "/" };
+            return Ok(format!("s3://{bucket}/{key}{end}"));
+        }
+        let unknown = || SourceError::Address {
+            text: address.to_owned(),
+        };
+        let folder = self.file(address)?.ok_or_else(unknown)?;
+        let (root, _) = open_folder(address, &folder)?;
+        Ok(format!("{}/", root.display()))
+    }
+
     /// Lists the folders and objects right below a prefix or folder: the last parts of their names.
     ///
     /// # Errors

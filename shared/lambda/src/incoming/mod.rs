@@ -22,6 +22,8 @@ pub enum Incoming {
     Message(Box<Message>),
     /// Objects of a bucket changed.
     Objects(Vec<ObjectEvent>),
+    /// A STAC Item, Collection or ItemCollection, byte for byte.
+    Document(Box<RawValue>),
 }
 
 /// A body that is nothing we know.
@@ -87,11 +89,12 @@ impl Incoming {
     /// Takes a message of ours, for functions that work on nothing else.
     ///
     /// # Errors
-    /// When it is an S3 notification.
+    /// When it is an S3 notification or a STAC document.
     pub fn message(self) -> Result<Message, Refused> {
         match self {
             Self::Message(message) => Ok(*message),
             Self::Objects(_) => Err(Refused::kind("S3 notification")),
+            Self::Document(_) => Err(Refused::kind("STAC document")),
         }
     }
 }
@@ -123,6 +126,9 @@ struct Envelope<'a> {
     detail: Option<&'a RawValue>,
     #[serde(borrow, default)]
     source: Option<&'a RawValue>,
+    /// What GeoJSON and STAC say of themselves.
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
 }
 
 impl Parsed {
@@ -152,6 +158,10 @@ impl Parsed {
         if let (Some(message), Some(_)) = (&envelope.message, &envelope.topic) {
             let left = envelopes.checked_sub(1).ok_or(Malformed::TooDeep)?;
             return Self::within(message, left);
+        }
+        if let Some("Feature" | "FeatureCollection" | "Collection") = envelope.kind.as_deref() {
+            let document = RawValue::from_string(body.to_owned()).map_err(Malformed::NotJson)?;
+            return Ok(Self::Ready(Incoming::Document(document)));
         }
         match Message::parse(body).map_err(Malformed::NotMessage)? {
             Delivered::Whole(message) => Ok(Self::Ready(Incoming::Message(message))),

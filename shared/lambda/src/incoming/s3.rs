@@ -50,6 +50,12 @@ impl Sequencer {
     }
 }
 
+impl std::fmt::Display for Sequencer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireRecord {
