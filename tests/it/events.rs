@@ -22,7 +22,7 @@ const KINDS: [(&str, &[&str]); 8] = [
     ("search", &["SearchArea"]),
     ("download", &["DownloadAsset"]),
     ("list", &["ListSource", "S3"]),
-    ("ingest", &["IngestChunk"]),
+    ("ingest", &["IngestChunk", "S3", "STAC"]),
     (
         "write",
         &["WriteItems", "WriteRows", "StageItems", "MergeFiles"],
@@ -113,6 +113,7 @@ fn take(kinds: &[&str], incoming: Incoming) -> Result<(), Refused> {
             assert!(objects.iter().all(|object| object.change != Change::Other));
             "S3"
         }
+        Incoming::Document(_) => "STAC",
         other => other.message()?.body.kind(),
     };
     if kinds.contains(&kind) {

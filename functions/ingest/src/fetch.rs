@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -14,6 +15,7 @@ use swath_core::chain;
 use swath_core::{Class, Classify as _};
 
 use crate::document::{Document, Unusable, read};
+use crate::raster::{self, is_raster};
 
 /// Bytes that the document of an item may have.
 const LARGEST: usize = 64 << 20;
@@ -46,6 +48,7 @@ pub(crate) struct Failure {
 /// Entries on their way, answers in their order.
 pub(crate) struct Fetching {
     sources: Sources,
+    rasters: Arc<raster::Context>,
     entries: std::iter::Peekable<std::vec::IntoIter<Entry>>,
     running: FuturesOrdered<BoxFuture<'static, Vec<(Entry, Fetched)>>>,
     ready: std::vec::IntoIter<(Entry, Fetched)>,
@@ -87,9 +90,14 @@ impl Pace {
 }
 
 impl Fetching {
-    pub(crate) fn new(sources: Sources, entries: Vec<Entry>, most: NonZeroUsize) -> Self {
+    pub(crate) fn new(
+        (sources, rasters): (Sources, raster::Context),
+        entries: Vec<Entry>,
+        most: NonZeroUsize,
+    ) -> Self {
         Self {
             sources,
+            rasters: Arc::new(rasters),
             entries: entries.into_iter().peekable(),
             running: FuturesOrdered::new(),
             ready: Vec::new().into_iter(),
@@ -124,7 +132,11 @@ impl Fetching {
         let mut files = Vec::new();
         while let Some(entry) = self.entries.peek() {
             let path = match self.sources.file(&entry.href) {
-                Ok(Some(path)) if entry.is_object() && files.len() < FILES => path,
+                Ok(Some(path))
+                    if entry.is_object() && files.len() < FILES && !is_raster(&entry.href) =>
+                {
+                    path
+                }
                 _ => break,
             };
             files.extend(self.entries.next().map(|entry| (entry, path)));
@@ -147,9 +159,9 @@ impl Fetching {
             let inline = Fetched::Inline(item);
             return Some(std::future::ready(vec![(entry, inline)]).boxed());
         }
-        let sources = self.sources.clone();
+        let (sources, rasters) = (self.sources.clone(), Arc::clone(&self.rasters));
         let fetch = async move {
-            let fetched = fetch(&sources, &entry.href).await;
+            let fetched = fetch(&sources, &entry.href, &rasters).await;
             vec![(entry, fetched)]
         };
         Some(fetch.boxed())
@@ -167,8 +179,11 @@ fn read_files(files: Vec<(Entry, PathBuf)>) -> Vec<(Entry, Fetched)> {
     files.into_iter().map(read).collect()
 }
 
-/// Fetches one document, again where that may help.
-pub(crate) async fn fetch(sources: &Sources, href: &str) -> Fetched {
+/// Fetches one document, again where that may help; of a raster it makes one.
+pub(crate) async fn fetch(sources: &Sources, href: &str, rasters: &raster::Context) -> Fetched {
+    if is_raster(href) {
+        return raster::fetch(sources, href, rasters).await;
+    }
     let mut readings = 0;
     loop {
         readings += 1;
@@ -202,7 +217,7 @@ impl Unusable {
     }
 }
 
-fn failed(error: &SourceError) -> Fetched {
+pub(crate) fn failed(error: &SourceError) -> Fetched {
     if error.is_gone() {
         return Fetched::Gone;
     }

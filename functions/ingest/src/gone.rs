@@ -97,7 +97,7 @@ pub(crate) fn removed(item: &ItemName, since: OffsetDateTime) -> RemovedItem {
 }
 
 /// Puts items into messages.
-pub(crate) fn bodies(source: &str, why: &str, items: Vec<RemovedItem>) -> Vec<Body> {
+pub(crate) fn bodies(source: &str, why: &str, items: &[RemovedItem]) -> Vec<Body> {
     let together = items.chunks(TOGETHER);
     together
         .map(|items| {

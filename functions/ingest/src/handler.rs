@@ -4,11 +4,11 @@ use serde_json::value::RawValue;
 use swath_core::intake::IngestChunk;
 use swath_core::message::Body;
 use swath_core::{RunId, digest_hex};
-use swath_lambda::{Batch, BatchError, Incoming, ObjectEvent, Refused, SqsBatchResponse};
+use swath_lambda::{Batch, BatchError, Change, Incoming, ObjectEvent, Refused, SqsBatchResponse};
 use tracing::info;
 
 use crate::ingest::keep_collection;
-use crate::upload::{hand_on, heed};
+use crate::upload::{Told, hand_on, heed};
 use crate::{Context, IngestError, document, ingest};
 
 /// Takes in the chunks that a batch names, the objects that its events tell of, and the items that lie in it themselves;
@@ -42,14 +42,31 @@ async fn work(asked: Asked, context: &Context) -> Result<(), IngestError> {
     match asked {
         Asked::Chunk(run_id, chunk) => take_chunk(&run_id, &chunk, context).await,
         Asked::Objects(events) => {
-            for event in events {
-                let heeded = Box::pin(heed(&event, context)).await?;
-                info!(object.key = event.key, ?heeded, "event heeded");
+            for told in events.into_iter().filter_map(told) {
+                let heeded = Box::pin(heed(&told, context)).await?;
+                info!(object.key = told.key, ?heeded, "event heeded");
             }
             Ok(())
         }
         Asked::Document(text) => take_document(&text, context).await,
     }
+}
+
+/// Takes what an event says, if it is of an object's content.
+fn told(event: ObjectEvent) -> Option<Told> {
+    let is_deleted = match event.change {
+        Change::Created => false,
+        Change::Removed => true,
+        _ => return None,
+    };
+    Some(Told {
+        is_deleted,
+        bucket: event.bucket,
+        key: event.key,
+        size_bytes: event.size_bytes,
+        etag: event.etag,
+        place: event.sequencer.map(|place| place.to_string()),
+    })
 }
 
 async fn take_chunk(

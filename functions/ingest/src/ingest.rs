@@ -19,6 +19,7 @@ use crate::document::{Document, name_of};
 use crate::fetch::{Failure, Fetched, Fetching};
 use crate::gone;
 use crate::quarantine::Record;
+use crate::raster;
 
 /// Forbidden objects, if they are the most, after which all the others are thought to be so too.
 const FORBIDDEN: u64 = 25;
@@ -104,7 +105,7 @@ pub enum IngestError {
 impl Classify for IngestError {
     fn class(&self) -> Class {
         match self {
-            Self::Ledger { source, .. } => source.class(),
+            Self::Ledger { source, .. } | Self::Upload { source, .. } => source.class(),
             Self::Forbidden { .. } => Class::Denied,
             Self::Send(error) => error.class(),
             Self::Settle(error) => error.class(),
@@ -113,7 +114,6 @@ impl Classify for IngestError {
                 Class::Invalid => Class::Bug,
                 class => class,
             },
-            Self::Upload { source, .. } => source.class(),
             Self::Fetch { class, .. } => *class,
         }
     }
@@ -271,13 +271,16 @@ impl Work<'_> {
         let found = found.map_err(failed(self.run_id, self.chunk.chunk))?;
         self.receipt.removed += found.items.len() as u64;
         self.origins.extend(found.origins);
-        let bodies = gone::bodies(&self.chunk.source, "its object is gone", found.items);
+        let bodies = gone::bodies(&self.chunk.source, "its object is gone", &found.items);
         send(self.context, self.run_id, bodies).await
     }
 
     async fn fetch(&mut self, entries: Vec<Entry>) -> Result<(), IngestError> {
         let sources = self.context.sources.clone();
-        let mut fetching = Fetching::new(sources, entries, self.context.fetches);
+        // Sources that are no folder or prefix have no common beginning: their rasters are named by themselves.
+        let base = sources.below(&self.chunk.source).unwrap_or_default();
+        let from = (sources, raster::Context::new(base, &self.chunk.rasters));
+        let mut fetching = Fetching::new(from, entries, self.context.fetches);
         while let Some((entry, fetched)) = fetching.next().await {
             self.tried += 1;
             match fetched {

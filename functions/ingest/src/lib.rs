@@ -9,13 +9,16 @@ mod gone;
 mod handler;
 mod ingest;
 mod quarantine;
+pub mod raster;
 #[cfg(test)]
 mod tests;
 mod upload;
+#[cfg(test)]
+mod upload_tests;
 
 pub use config::Config;
 pub use context::{Context, WiringError};
 pub use handler::handle;
 pub use ingest::{IngestError, Ingested, ingest};
 pub use quarantine::Record;
-pub use upload::{Heeded, heed};
+pub use upload::{Heeded, Told, heed};

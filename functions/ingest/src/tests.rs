@@ -11,7 +11,7 @@ use swath_cloud::queue::{MemoryReceiver, channel};
 use swath_cloud::runs::{Chunker, Entry, Ledger, read_chunk};
 use swath_cloud::sources::{BucketAccesses, Sources};
 use swath_cloud::store::Store;
-use swath_core::intake::IngestChunk;
+use swath_core::intake::{IngestChunk, Rasters};
 use swath_core::message::Body;
 use swath_core::{Class, Classify as _, RunId};
 use swath_lambda::{Batch, Deadline, Invocation, Shell};
@@ -56,6 +56,7 @@ async fn chunk(lake: &Store, hrefs: impl IntoIterator<Item = String>) -> IngestC
         known: Vec::new(),
         bulk: false,
         again: false,
+        rasters: Rasters::default(),
     }
 }
 
@@ -187,6 +188,10 @@ async fn events_come_to_what_their_names_say() {
     assert_eq!(handled(chunk, true).await, (0, 0, 2));
     // The list of its objects is gone: ours to mend, so the message stays.
     assert_eq!(handled(chunk, false).await, (1, 0, 0));
+    let inline = include_str!("../../../events/ingest/item-itself.sends-it.json");
+    assert_eq!(handled(inline, false).await, (0, 0, 1));
+    let test = include_str!("../../../events/ingest/test-event.is-acknowledged.json");
+    assert_eq!(handled(test, false).await, (0, 0, 0));
     let wrong = include_str!("../../../events/ingest/wrong-kind.quarantines-one.json");
     assert_eq!(handled(wrong, false).await, (0, 1, 0));
 }

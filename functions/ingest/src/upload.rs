@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use swath_cloud::runs::{
     Entry, ItemName, LedgerError, Origin, PlannedChunk, known, read_upload, write_upload,
 };
+use swath_core::intake::Rasters;
 use swath_core::message::{Body, WriteItems};
 use swath_core::{Class, RunId};
-use swath_lambda::{Change, ObjectEvent, Sequencer};
 use time::OffsetDateTime;
 
 use crate::Context;
@@ -18,6 +18,24 @@ use crate::fetch::{Fetched, fetch};
 use crate::gone;
 use crate::ingest::{IngestError, keep_collection, keep_rejected, send};
 use crate::quarantine::Record;
+use crate::raster;
+
+/// What an event says of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whether it is deleted; else it was written.
+    pub is_deleted: bool,
+    /// The object's bucket.
+    pub bucket: String,
+    /// Its key, decoded.
+    pub key: String,
+    /// Its size, bytes.
+    pub size_bytes: Option<u64>,
+    /// Its entity tag, without quotes.
+    pub etag: Option<String>,
+    /// The event's place among those of its key, spelt so that texts are ordered as places are.
+    pub place: Option<String>,
+}
 
 /// What came of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +46,7 @@ pub enum Heeded {
     Removed,
     /// It is kept in quarantine.
     Rejected,
-    /// A later event of the object was heeded before, or it is no change of content.
+    /// A later event of the object was heeded before, or it is the marker of a folder.
     Nothing,
     /// There is nothing at the key any more; the event that says so is to come, or was there.
     Gone,
@@ -38,9 +56,9 @@ pub enum Heeded {
 ///
 /// # Errors
 /// When the object cannot be had now, or the lake or the queue fails: the event is to come again.
-pub async fn heed(event: &ObjectEvent, context: &Context) -> Result<Heeded, IngestError> {
+pub async fn heed(event: &Told, context: &Context) -> Result<Heeded, IngestError> {
     let href = format!("s3://{}/{}", event.bucket, event.key);
-    if event.change == Change::Other || event.key.ends_with('/') {
+    if event.key.ends_with('/') {
         return Ok(Heeded::Nothing);
     }
     let failed = |source: LedgerError| IngestError::Upload {
@@ -53,30 +71,23 @@ pub async fn heed(event: &ObjectEvent, context: &Context) -> Result<Heeded, Inge
         if before.as_ref().is_some_and(|before| is_late(event, before)) {
             return Ok(Heeded::Nothing);
         }
-        let (mut now, heeded) = match event.change {
-            Change::Removed => (
-                gone_now(&href, before.as_ref(), context)
-                    .await
-                    .map_err(failed)?,
-                Heeded::Removed,
-            ),
-            _ => match take(&href, event, context).await? {
-                (Heeded::Gone, _) => return Ok(Heeded::Gone),
-                (heeded, items) => {
-                    let etag = event.etag.clone();
-                    (
-                        Origin {
-                            href: href.clone(),
-                            etag,
-                            items,
-                            ..Origin::default()
-                        },
-                        heeded,
-                    )
-                }
-            },
+        let (mut now, heeded) = if event.is_deleted {
+            let now = gone_now(&href, before.as_ref(), context).await;
+            (now.map_err(failed)?, Heeded::Removed)
+        } else {
+            let (heeded, items) = take(&href, event, context).await?;
+            if heeded == Heeded::Gone {
+                return Ok(heeded);
+            }
+            let now = Origin {
+                href: href.clone(),
+                etag: event.etag.clone(),
+                items,
+                ..Origin::default()
+            };
+            (now, heeded)
         };
-        now.sequencer = event.sequencer.as_ref().map(ToString::to_string);
+        now.sequencer.clone_from(&event.place);
         let left = left(before.as_ref(), &now);
         remove(&href, &left, context).await?;
         let taken = now.items.clone();
@@ -99,11 +110,11 @@ pub async fn heed(event: &ObjectEvent, context: &Context) -> Result<Heeded, Inge
 }
 
 /// Says whether an event of the object was heeded that is this one or a later one.
-fn is_late(event: &ObjectEvent, before: &Origin) -> bool {
-    let (Some(this), Some(last)) = (&event.sequencer, &before.sequencer) else {
+fn is_late(event: &Told, before: &Origin) -> bool {
+    let (Some(this), Some(last)) = (&event.place, &before.sequencer) else {
         return false;
     };
-    *this <= Sequencer::new(last)
+    this <= last
 }
 
 /// Returns the items that an object no longer holds.
@@ -162,11 +173,8 @@ async fn remove(href: &str, items: &[ItemName], context: &Context) -> Result<(),
     let items = items
         .iter()
         .map(|item| gone::removed(item, OffsetDateTime::UNIX_EPOCH));
-    let bodies = gone::bodies(
-        href,
-        "its object was deleted or holds it no more",
-        items.collect(),
-    );
+    let items: Vec<_> = items.collect();
+    let bodies = gone::bodies(href, "its object was deleted or holds it no more", &items);
     send(context, &run_of(href), bodies).await
 }
 
@@ -178,10 +186,12 @@ fn run_of(href: &str) -> RunId {
 /// Fetches an upload and hands its items on; returns their names.
 async fn take(
     href: &str,
-    event: &ObjectEvent,
+    event: &Told,
     context: &Context,
 ) -> Result<(Heeded, Vec<ItemName>), IngestError> {
-    let failure = match fetch(&context.sources, href).await {
+    let base = format!("s3://{}/rasters/", event.bucket);
+    let rasters = raster::Context::new(base, &Rasters::default());
+    let failure = match fetch(&context.sources, href, &rasters).await {
         Fetched::Gone => return Ok((Heeded::Gone, Vec::new())),
         Fetched::Failed(failure) => failure,
         Fetched::Inline(item) => return hand_on(href, vec![item], context).await,

@@ -513,6 +513,7 @@ fn message(plan: &Plan, number: u32, chunk: &PlannedChunk, known: Vec<String>) -
         known,
         bulk: plan.intake.is_staged(),
         again: false,
+        rasters: plan.intake.rasters.clone(),
     }
 }
 

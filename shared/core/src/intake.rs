@@ -43,6 +43,28 @@ pub struct Intake {
     pub mode: Mode,
     /// Whether files are merged before they are committed.
     pub bulk: bool,
+    /// What is said of rasters that the source holds in place of items.
+    #[serde(skip_serializing_if = "Rasters::says_nothing")]
+    pub rasters: Rasters,
+}
+
+/// What is known of rasters besides what their headers say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rasters {
+    /// The collection of their items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
+    /// Where their names hold the datetime, for instance `*_{YYYY}{MM}{DD}_*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_pattern: Option<String>,
+}
+
+impl Rasters {
+    /// Says whether nothing is known.
+    pub fn says_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for Intake {
@@ -56,6 +78,7 @@ impl Default for Intake {
             chunk_size: CHUNK,
             mode: Mode::Auto,
             bulk: false,
+            rasters: Rasters::default(),
         }
     }
 }
@@ -141,6 +164,9 @@ pub struct IngestChunk {
     /// Whether these are objects of a chunk that is done, but for them.
     #[serde(default)]
     pub again: bool,
+    /// What is said of rasters among them.
+    #[serde(default, skip_serializing_if = "Rasters::says_nothing")]
+    pub rasters: Rasters,
 }
 
 /// Asks `write` for files of items that are not told to `commit` but noted, to be merged when the run's chunks are done.

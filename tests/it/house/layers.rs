@@ -41,7 +41,7 @@ const FUNCTIONS: [(&str, &str); 8] = [
     ("search", ""),
     ("download", "raster"),
     ("list", "table"),
-    ("ingest", ""),
+    ("ingest", "raster"),
     ("write", "table"),
     ("commit", "table lake"),
     ("repair", "table lake"),

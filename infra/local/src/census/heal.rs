@@ -3,7 +3,7 @@
 use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::runs::{Chunker, Entry, Ledger, Plan, known};
 use swath_core::RunId;
-use swath_core::intake::{CHUNK, IngestChunk, Intake};
+use swath_core::intake::{CHUNK, IngestChunk, Intake, Rasters};
 
 use super::Finding;
 use crate::ingest::{IngestCommandError, World};
@@ -99,6 +99,7 @@ async fn carry_out(world: &World, plan: &Plan, removals: usize) -> Result<(), In
             },
             bulk: false,
             again: false,
+            rasters: Rasters::default(),
         };
         let done = Box::pin(swath_ingest::ingest(&plan.run_id, &asked, &context)).await;
         done.map_err(|error| IngestCommandError::Chunk(Box::new(error)))?;

@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use swath_core::grid::GridSpec;
-use swath_core::intake::{BULK_CHUNK, CHUNK, Intake, Mode};
+use swath_core::intake::{BULK_CHUNK, CHUNK, Intake, Mode, Rasters};
+use swath_raster::geotiff::NamePattern;
 use time::OffsetDateTime;
+
+/// Globs of GeoTIFF files.
+const RASTERS: [&str; 6] = ["*.tif", "*.tiff", "*.gtiff", "*.TIF", "*.TIFF", "*.GTIFF"];
 
 /// The arguments of `swath ingest`.
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
@@ -26,6 +30,16 @@ pub(crate) struct IngestArgs {
     /// `*.stac.json` of inventories, `*.json` and `*.geojson` of folders and prefixes, everything of other sources.
     #[arg(long, value_name = "GLOB")]
     pub(crate) include: Vec<String>,
+    /// Take in GeoTIFF files rather than items: items are made of their headers, by a few small ranges of each, as by `swath
+    /// itemize`. Short for `--include` of `*.tif`, `*.tiff`, `*.gtiff` and the same in capitals.
+    #[arg(long, conflicts_with = "include")]
+    pub(crate) from_rasters: bool,
+    /// The collection of items made of rasters.
+    #[arg(long, value_name = "ID", requires = "from_rasters")]
+    pub(crate) raster_collection: Option<String>,
+    /// Where names of rasters hold the datetime, as for `swath itemize`; goes before the files' tags.
+    #[arg(long, value_name = "PATTERN", requires = "from_rasters", value_parser = pattern)]
+    pub(crate) name_pattern: Option<String>,
     /// No keys that fit this glob; may be given again.
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
@@ -63,6 +77,9 @@ pub(crate) struct IngestArgs {
     /// Count what would be taken; nothing is written.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Write EarthCatalog's index of ids anew when all is taken in, as `swath maintain --update-hash-index` does.
+    #[arg(long, conflicts_with_all = ["dry_run", "skip_ingest"])]
+    pub(crate) update_hash_index: bool,
     /// How a bucket is reached: `NAME=unsigned`, `NAME=requester-pays`, `NAME=region:REGION`, `NAME=endpoint:URL`,
     /// `NAME=credentials:FILE` (lines `access_key_id=…`, `secret_access_key=…`), `NAME=folder:DIR` (a copy or mount of it),
     /// several words separated by commas; may be given again.
@@ -83,8 +100,13 @@ impl IngestArgs {
     /// Returns what is taken, and how.
     pub(super) fn intake(&self) -> Intake {
         let usual = if self.bulk { BULK_CHUNK } else { CHUNK };
+        let rasters = RASTERS.map(str::to_owned).to_vec();
         Intake {
-            include: self.include.clone(),
+            include: if self.from_rasters {
+                rasters
+            } else {
+                self.include.clone()
+            },
             exclude: self.exclude.clone(),
             since: self.since,
             until: self.until,
@@ -92,8 +114,17 @@ impl IngestArgs {
             chunk_size: self.chunk_size.unwrap_or(usual),
             mode: self.mode,
             bulk: self.bulk,
+            rasters: Rasters {
+                collection: self.raster_collection.clone(),
+                name_pattern: self.name_pattern.clone(),
+            },
         }
     }
+}
+
+/// Takes a pattern for names as it stands, once it is known to be one.
+fn pattern(text: &str) -> Result<String, swath_raster::geotiff::PatternError> {
+    text.parse::<NamePattern>().map(|_| text.to_owned())
 }
 
 fn moment(text: &str) -> Result<OffsetDateTime, String> {

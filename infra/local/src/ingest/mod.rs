@@ -18,17 +18,36 @@ pub(crate) use pipeline::{World, accesses, sources};
 pub(crate) use quarantine::{command as quarantine, records as kept};
 
 use crate::exit::Exit;
+use crate::lake::open_at;
 use crate::run::{CommandError, print_json, print_text};
 
 /// Runs `swath ingest`.
 pub(crate) async fn command(arguments: IngestArgs) -> Result<Exit, CommandError> {
     tokio::select! {
-        done = ingest(&arguments) => done.map_err(|error| CommandError::Ingest(Box::new(error))),
+        done = ingest(&arguments) => done,
         _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
     }
 }
 
-async fn ingest(arguments: &IngestArgs) -> Result<Exit, IngestCommandError> {
+async fn ingest(arguments: &IngestArgs) -> Result<Exit, CommandError> {
+    let failed = |error| CommandError::Ingest(Box::new(error));
+    let exit = Box::pin(take_in(arguments)).await.map_err(failed)?;
+    if let Some(out) = arguments
+        .out
+        .as_deref()
+        .filter(|_| arguments.update_hash_index)
+    {
+        let lake = open_at(out)?;
+        let written = lake.write_hash_index().await;
+        written.map_err(|source| CommandError::Lake {
+            path: out.into(),
+            source: Box::new(source),
+        })?;
+    }
+    Ok(exit)
+}
+
+async fn take_in(arguments: &IngestArgs) -> Result<Exit, IngestCommandError> {
     let sources = sources(accesses(&arguments.bucket, arguments.unsigned)?)?;
     let asks: Vec<ListSource> = arguments
         .sources

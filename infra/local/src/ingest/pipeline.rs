@@ -272,6 +272,7 @@ impl World {
                 known: spans.of(planned),
                 bulk: plan.intake.is_staged(),
                 again: false,
+                rasters: plan.intake.rasters.clone(),
             };
             let done = Box::pin(swath_ingest::ingest(&plan.run_id, &asked, &context)).await;
             let done = done.map_err(|error| IngestCommandError::Chunk(Box::new(error)))?;

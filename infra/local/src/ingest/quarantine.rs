@@ -11,7 +11,7 @@ use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::runs::{Chunker, Entry, Ledger, Plan};
 use swath_cloud::store::{self, Store, StoreError};
 use swath_core::RunId;
-use swath_core::intake::{IngestChunk, Intake};
+use swath_core::intake::{IngestChunk, Intake, Rasters};
 
 use super::arguments::{ExplainArgs, QuarantineArgs, QuarantineCommand};
 use super::pipeline::{IngestCommandError, World, accesses, sources};
@@ -182,6 +182,7 @@ async fn replay(arguments: &QuarantineArgs) -> Result<Exit, IngestCommandError> 
             known: Vec::new(),
             bulk: false,
             again: false,
+            rasters: Rasters::default(),
         };
         let done = Box::pin(swath_ingest::ingest(&plan.run_id, &asked, &context)).await;
         done.map_err(|error| IngestCommandError::Chunk(Box::new(error)))?;

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use futures::TryStreamExt as _;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use swath_cloud::store::{self, Store, StoreError};
+use swath_ingest::raster::is_raster;
 use url::Url;
 
 use crate::run::CommandError;
-
-/// Endings of GeoTIFF files, in lower case.
-const ENDINGS: [&str; 3] = [".tif", ".tiff", ".gtiff"];
 
 /// Where a raster lies.
 #[derive(Clone, Debug)]
@@ -127,11 +125,6 @@ fn file_error(path: &Path) -> impl Fn(std::io::Error) -> CommandError {
         path: path.to_owned(),
         source,
     }
-}
-
-fn is_raster(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 async fn in_bucket(source: &str) -> Result<Vec<Raster>, StoreError> {

@@ -12,7 +12,8 @@ use swath_cloud::clock::SystemClock;
 use swath_cloud::fetch::{FetchPolicy, Fetcher, Signers};
 use swath_cloud::http::HttpError;
 use swath_core::{chain, hex};
-use swath_raster::geotiff::{DescribeError, GeoTiff, Ranged, describe};
+use swath_ingest::raster;
+use swath_raster::geotiff::{DescribeError, GeoTiff, describe};
 use url::Url;
 
 use super::find::Place;
@@ -172,28 +173,11 @@ async fn by_ranges<F: Future<Output = Result<bytes::Bytes, Unreadable>>>(
     fetch: impl Fn(std::ops::Range<u64>) -> F,
     refused: impl Fn(DescribeError) -> Unreadable,
 ) -> Result<Read, Unreadable> {
-    let mut file = Ranged::new(size);
-    loop {
-        match describe(&mut file) {
-            Err(DescribeError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                let Some(range) = file.next_range() else {
-                    let scattered =
-                        io::Error::other("the header is scattered over too many ranges");
-                    return Err(refused(scattered.into()));
-                };
-                let bytes = fetch(range.clone()).await?;
-                file.add(range.start, bytes.to_vec());
-            }
-            other => {
-                let raster = other.map_err(refused)?;
-                let (ranges, bytes) = file.fetched();
-                return Ok(Read {
-                    raster,
-                    checksum: None,
-                    ranges: ranges as u64,
-                    bytes,
-                });
-            }
-        }
-    }
+    let header = raster::by_ranges(size, fetch, refused).await?;
+    Ok(Read {
+        raster: header.raster,
+        checksum: None,
+        ranges: header.ranges,
+        bytes: header.bytes,
+    })
 }

@@ -153,7 +153,6 @@ impl CommandError {
         match self {
             Self::Aws(error) => error.exit(),
             Self::Diff(error) => error.exit(),
-            Self::Census(_) => Exit::Output,
             Self::Encode(error) => error.exit(),
             Self::Ingest(error) => error.exit(),
             Self::SearchFile(error) => error.exit(),
@@ -175,6 +174,7 @@ impl CommandError {
             | Self::File { .. } => Exit::Input,
             Self::Catalog(_) | Self::Search(_) => Exit::Catalog,
             Self::Output(_)
+            | Self::Census(_)
             | Self::Lock(_)
             | Self::Staging(_)
             | Self::Lake { .. }

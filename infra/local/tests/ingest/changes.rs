@@ -1,5 +1,6 @@
 //! Archives that change: what is new, changed and gone since, and whether the catalog is what the archive is.
 
+use std::fmt::Write as _;
 use std::process::Command;
 
 use serde_json::Value;
@@ -37,9 +38,7 @@ impl World {
         for number in numbers {
             let key = format!("a/{number}.stac.json");
             self.put(&format!("one/{key}"), item(number, version));
-            lines.push_str(&format!(
-                "\"one\",\"{key}\",\"{version:02}{number:030x}\"\n"
-            ));
+            writeln!(lines, r#""one","{key}","{version:02}{number:030x}""#).unwrap();
         }
         lines
     }
@@ -74,11 +73,7 @@ fn what_is_new_changed_and_gone_between_two_inventories_is_what_changes() {
         world.versions(40..44, 1),
         world.versions(20..25, 1)
     );
-    let kept: String = kept
-        .lines()
-        .skip(3)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let kept: String = kept.lines().skip(3).flat_map(|line| [line, "\n"]).collect();
     let second = world.inventory("two.csv", &format!("{kept}{now}"));
     let (code, said) = world.ingest(&second, &["--against", &first]);
     assert_eq!(
@@ -224,4 +219,43 @@ fn after_every_day_of_changes_the_catalog_is_what_the_bucket_is() {
     }
     let (code, said) = world.census(&before, &[]);
     assert_eq!((code, figures(&said[0], AMISS)), (0, [0; 4]), "{said:?}");
+}
+
+#[test]
+fn rasters_are_taken_in_by_their_headers_and_known_again() {
+    let world = World::new();
+    let raster = swath_raster::synth::cog(&swath_raster::synth::CogSpec::default());
+    for name in [
+        "one/x_20240601.tif",
+        "two/x_20240602.TIF",
+        "two/y.tif",
+        "two/not.tif",
+    ] {
+        world.put(&format!("one/r/{name}"), &raster);
+    }
+    world.put("one/r/two/not.tif", "no raster");
+    world.put("one/r/readme.json", "{}");
+    let folder = world.path("one/r").to_str().unwrap().to_owned();
+    let more = ["--from-rasters", "--name-pattern", "*_{YYYY}{MM}{DD}"];
+    let (code, said) = world.ingest(&folder, &more);
+    let names = ["taken", "items", "rejected", "pending"];
+    // What nothing says is not made up: a raster of which it is not known when it was taken is no item.
+    assert_eq!((code, figures(&said, names)), (7, [4, 2, 2, 0]), "{said}");
+    let ids: std::collections::BTreeSet<String> =
+        world.rows().0.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(
+        ids.into_iter().collect::<Vec<_>>(),
+        ["one_x_20240601", "two_x_20240602"]
+    );
+    std::fs::remove_file(world.path("one/r/one/x_20240601.tif")).unwrap();
+    let all = ["--heal", "--include", "*.tif", "--include", "*.TIF"];
+    let (code, said) = world.census(&folder, &all);
+    assert_eq!(
+        (
+            code,
+            figures(&said[0], ["same", "missing", "stale", "extra"])
+        ),
+        (0, [1, 0, 0, 0]),
+        "{said:?}"
+    );
 }

@@ -128,17 +128,13 @@ pub async fn known(lake: &Store) -> Result<Spans, LedgerError> {
         if is_full && done.is_some() {
             all.clear();
         }
-        match done {
-            Some(known) => all.extend(known),
-            None => {
-                let receipts = ledger.receipts(ledger.done_chunks().await?).await?;
-                all.extend(
-                    receipts
-                        .into_iter()
-                        .filter_map(|(_, receipt)| receipt.marks),
-                );
-            }
+        if let Some(known) = done {
+            all.extend(known);
+            continue;
         }
+        let receipts = ledger.receipts(ledger.done_chunks().await?).await?;
+        let marks = receipts.into_iter();
+        all.extend(marks.filter_map(|(_, receipt)| receipt.marks));
     }
     Ok(Spans(all))
 }

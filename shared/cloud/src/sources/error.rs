@@ -62,6 +62,12 @@ pub enum SourceError {
         /// The limit.
         limit: usize,
     },
+    /// The host does not say how large the file is.
+    #[error("{address}: the host does not say how large the file is")]
+    NoSize {
+        /// The address.
+        address: String,
+    },
     /// A thread ended of itself.
     #[error("a thread ended before its work was done")]
     Ended,
@@ -82,6 +88,7 @@ impl SourceError {
             Self::Files { .. } => "scheme_refused",
             Self::Client(_) => "no_client",
             Self::TooLarge { .. } => "too_large",
+            Self::NoSize { .. } => "size_unknown",
             Self::Ended => "ended",
             Self::Fetch(error) => error.code(),
             Self::File { source, .. } => match source.kind() {
@@ -109,7 +116,10 @@ impl SourceError {
 impl Classify for SourceError {
     fn class(&self) -> Class {
         match self {
-            Self::Address { .. } | Self::Files { .. } | Self::TooLarge { .. } => Class::Invalid,
+            Self::Address { .. }
+            | Self::Files { .. }
+            | Self::TooLarge { .. }
+            | Self::NoSize { .. } => Class::Invalid,
             Self::Client(_) | Self::Ended => Class::Bug,
             Self::Fetch(error) => error.class(),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {

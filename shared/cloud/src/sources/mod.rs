@@ -5,6 +5,7 @@ mod error;
 mod list;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -149,6 +150,59 @@ impl Sources {
         let read = move || read_file(path, limit);
         let read = tokio::task::spawn_blocking(read).await;
         read.map_err(|_| SourceError::Ended)?
+    }
+
+    /// Returns the size of an object, bytes.
+    ///
+    /// # Errors
+    /// When it is not there, may not be read, or its size cannot be told.
+    pub async fn size(&self, address: &str) -> Result<u64, SourceError> {
+        match self.locate(Address::parse(address)?, address).await? {
+            Place::File(path) => {
+                let facts = tokio::fs::metadata(&path).await;
+                let facts = facts.map_err(|source| SourceError::File { path, source })?;
+                Ok(facts.len())
+            }
+            Place::Web(url) => {
+                let first = self.fetcher.range(&url, 0..1).await;
+                let first = first.map_err(|error| SourceError::Fetch(Box::new(error)))?;
+                first.size_bytes.ok_or_else(|| SourceError::NoSize {
+                    address: address.to_owned(),
+                })
+            }
+            Place::Object(store, path) => {
+                let call = |_| async {
+                    let found = store.head(&path).await;
+                    found.map_err(|source| SourceError::call(address, source))
+                };
+                Ok(self.retry.run(self.clock.as_ref(), call).await?.size)
+            }
+        }
+    }
+
+    /// Reads some bytes of an object.
+    ///
+    /// # Errors
+    /// When it is not there, may not be read, or cannot be had now.
+    pub async fn range(&self, address: &str, range: Range<u64>) -> Result<Bytes, SourceError> {
+        match self.locate(Address::parse(address)?, address).await? {
+            Place::File(path) => {
+                let read = tokio::task::spawn_blocking(move || read_range(path, &range)).await;
+                read.map_err(|_| SourceError::Ended)?
+            }
+            Place::Web(url) => {
+                let part = self.fetcher.range(&url, range).await;
+                let part = part.map_err(|error| SourceError::Fetch(Box::new(error)))?;
+                Ok(part.bytes)
+            }
+            Place::Object(store, path) => {
+                let call = |_| async {
+                    let bytes = store.get_range(&path, range.clone()).await;
+                    bytes.map_err(|source| SourceError::call(address, source))
+                };
+                self.retry.run(self.clock.as_ref(), call).await
+            }
+        }
     }
 
     /// Says whether files of this machine may be read.
@@ -322,6 +376,22 @@ pub fn read_file(path: PathBuf, limit: usize) -> Result<Bytes, SourceError> {
             size,
             limit,
         }),
+        Err(source) => Err(SourceError::File { path, source }),
+    }
+}
+
+fn read_range(path: PathBuf, range: &Range<u64>) -> Result<Bytes, SourceError> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(&path)?;
+        file.seek(SeekFrom::Start(range.start))?;
+        let mut bytes = Vec::new();
+        file.take(range.end.saturating_sub(range.start))
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) => Ok(bytes.into()),
         Err(source) => Err(SourceError::File { path, source }),
     }
 }

@@ -50,6 +50,7 @@ impl Sequencer {
     }
 }
 
+/// The digits that count: as texts they are ordered as the places are.
 impl std::fmt::Display for Sequencer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
