@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use swath_cloud::stac::Stopped;
 use swath_core::message::SearchArea;
 use swath_core::row::{AreaStatus, SearchEnd};
@@ -10,7 +11,7 @@ use swath_core::{Classify, RunId, chain, redact_url};
 use time::OffsetDateTime;
 
 /// What was found in one area.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AreaFound {
     /// Pages read.
@@ -32,6 +33,7 @@ pub struct AreaFound {
     /// For each wish for assets (key, pattern, role, media type), how many items have none that fits.
     pub missing_assets: BTreeMap<String, u64>,
     /// Why pages were left unread, when some were.
+    #[serde(skip)]
     pub stopped: Option<Stopped>,
     /// How often the search was made lighter because the API choked on it.
     pub lightened: u64,
@@ -42,7 +44,7 @@ pub struct AreaFound {
 }
 
 /// A feature that is not a STAC item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedItem {
     /// The page it came on, from 1.
     pub page: u64,

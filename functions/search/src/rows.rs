@@ -78,12 +78,19 @@ impl<'a> Served<'a> {
             datetime: item.instant("datetime"),
             start_datetime: item.instant("start_datetime"),
             end_datetime: item.instant("end_datetime"),
+            alternate_hrefs: asset
+                .alternates
+                .iter()
+                .map(|href| self.absolute(href))
+                .collect(),
         }
     }
 
     pub(crate) fn download(&self, job: &Job, asset: &Asset) -> DownloadAsset {
         // What the catalog's server is told, a key perhaps, is none of the file server's business.
+        let catalog = Url::parse(&redact_url(&job.catalog));
         let job = Job {
+            catalog: catalog.unwrap_or_else(|_| job.catalog.clone()),
             headers: Headers::default(),
             filter: None,
             query: None,

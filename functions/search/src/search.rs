@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-use swath_cloud::queue::{LARGEST, QueueError};
+use swath_cloud::queue::QueueError;
 use swath_cloud::retry::Retryable;
 use swath_cloud::stac::{Page, Search, StacError};
-use swath_core::message::{Body, DownloadAsset, Message, SearchArea, WriteItems, WriteRows};
-use swath_core::row::{AreaStatus, AssetRow};
-use swath_core::{Class, Classify, RunId, fits, redact_url};
+use swath_core::message::{Body, Message, SearchArea, WriteRows};
+use swath_core::row::AreaStatus;
+use swath_core::{Class, Classify, RunId};
+use time::OffsetDateTime;
 
-use crate::rows::Served;
-use crate::{AreaFound, Context, RejectedItem};
-
-/// Bytes of rows or items per message: the largest that a queue takes, less the message's own frame.
-const MESSAGE_BYTES: usize = LARGEST - 4 * 1024;
+use crate::marks::{Mark, Marks};
+use crate::taken::{Taken, json_bytes, parts};
+use crate::{AreaFound, Context};
 
 /// A search that did not come to its end; what its earlier pages held was sent on.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +28,14 @@ pub enum SearchError {
         /// Why.
         #[source]
         source: Box<StacError>,
+    },
+    /// The time is up; the search goes on where it stands when its message comes again.
+    #[error("area {row_id}: the time is up after {} pages with {} items, the rest is searched when the message comes again", found.pages, found.items)]
+    TimeIsUp {
+        /// The area's id.
+        row_id: String,
+        /// What was found so far.
+        found: Box<AreaFound>,
     },
     /// What was found cannot be sent on.
     #[error("area {row_id}: what was found on page {} cannot be sent on", found.pages)]
@@ -48,6 +54,7 @@ impl Classify for SearchError {
     fn class(&self) -> Class {
         match self {
             Self::Api { source, .. } => source.class(),
+            Self::TimeIsUp { .. } => Class::Transient,
             Self::Send { source, .. } => source.class(),
         }
     }
@@ -57,6 +64,8 @@ impl Retryable for SearchError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Api { source, .. } => source.retry_after(),
+            // No delivery is wasted: the message may come as often as there are pages.
+            Self::TimeIsUp { .. } => Some(Duration::ZERO),
             Self::Send { .. } => None,
         }
     }
@@ -74,12 +83,35 @@ pub async fn search(
     request: &SearchArea,
     context: &Context,
 ) -> Result<AreaFound, SearchError> {
-    let start = context.clock.now();
+    search_on(run_id, request, context, None).await
+}
+
+/// Searches an area as [`search`] does, from its mark if it has one, and marks where it stands: now and then, when the API fails
+/// for now, and when there is no time to go on.
+///
+/// # Errors
+/// As [`search`]; [`SearchError::TimeIsUp`] when there is no time to go on.
+pub async fn search_on(
+    run_id: &RunId,
+    request: &SearchArea,
+    context: &Context,
+    marks: Option<&Marks<'_>>,
+) -> Result<AreaFound, SearchError> {
     let mut found = AreaFound::default();
-    let ended = read_pages(run_id, request, context, &mut found).await;
-    found.elapsed = context.clock.since(start);
+    let asked = Asked {
+        run_id,
+        request,
+        context,
+        marks,
+        began: context.clock.now(),
+    };
+    let ended = asked.read_pages(&mut found).await;
+    found.elapsed = asked.elapsed(&found);
     let row_id = &request.area.row_id;
     let ended = ended.map_err(|failure| failure.told(row_id, found.clone()));
+    if matches!(ended, Err(SearchError::TimeIsUp { .. })) {
+        return ended.map(|()| found);
+    }
     let status = found.row(run_id, request, ended.as_ref().err(), context.clock.now());
     match (ended, tell(run_id, vec![status], context).await) {
         (Ok(()), Ok(())) => Ok(found),
@@ -108,6 +140,7 @@ pub(crate) async fn tell(
 
 pub(crate) enum Failure {
     Api(StacError),
+    TimeIsUp,
     Send(QueueError),
 }
 
@@ -116,6 +149,7 @@ impl Failure {
     pub(crate) fn told(self, row_id: &str, found: AreaFound) -> SearchError {
         let (row_id, found) = (row_id.to_owned(), Box::new(found));
         match self {
+            Self::TimeIsUp => SearchError::TimeIsUp { row_id, found },
             Self::Api(source) => SearchError::Api {
                 row_id,
                 found,
@@ -130,163 +164,129 @@ impl Failure {
     }
 }
 
-async fn read_pages(
-    run_id: &RunId,
-    request: &SearchArea,
-    context: &Context,
-    found: &mut AreaFound,
-) -> Result<(), Failure> {
-    let mut pages = context
-        .api
-        .search(&request.job, &request.area)
-        .await
-        .map_err(Failure::Api)?;
-    found.area_cut = pages.is_cut();
-    let ended = take_pages(run_id, request, context, (&mut pages, &mut *found)).await;
-    found.stopped = pages.stopped();
-    found.lightened = pages.lightened();
-    found.requests = pages.requests();
-    ended
+/// One search: who asks for what, with which ports, and where it is marked.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    run_id: &'a RunId,
+    request: &'a SearchArea,
+    context: &'a Context,
+    marks: Option<&'a Marks<'a>>,
+    began: OffsetDateTime,
 }
 
-async fn take_pages(
-    run_id: &RunId,
-    request: &SearchArea,
-    context: &Context,
-    (pages, found): (&mut Search, &mut AreaFound),
-) -> Result<(), Failure> {
-    while let Some(page) = pages.next_page().await.map_err(Failure::Api)? {
+impl Asked<'_> {
+    async fn read_pages(self, found: &mut AreaFound) -> Result<(), Failure> {
+        if let Some(mark) = self.mark_left().await {
+            let at = mark.found.pages;
+            match self.go_on(mark, found).await {
+                // The API does not know the page any more.
+                Err(Failure::Api(error))
+                    if error.class() == Class::Invalid && found.pages == at =>
+                {
+                    tracing::warn!(error = %swath_core::chain(&error), "the mark leads nowhere: searching from the start");
+                    *found = AreaFound::default();
+                }
+                ended => return ended,
+            }
+        }
+        let Self {
+            request, context, ..
+        } = self;
+        let pages = context.api.search(&request.job, &request.area).await;
+        self.read(pages.map_err(Failure::Api)?, found).await
+    }
+
+    async fn mark_left(self) -> Option<Mark> {
+        self.marks?.find(self.context).await
+    }
+
+    async fn go_on(self, mark: Mark, found: &mut AreaFound) -> Result<(), Failure> {
+        let SearchArea { job, area } = self.request;
+        tracing::info!(
+            search.pages = mark.found.pages,
+            "search goes on at its mark"
+        );
+        *found = mark.found;
+        let pages = self.context.api.resume(job, area, mark.search).await;
+        self.read(pages.map_err(Failure::Api)?, found).await
+    }
+
+    async fn read(self, mut pages: Search, found: &mut AreaFound) -> Result<(), Failure> {
+        found.area_cut = pages.is_cut();
+        let mut marked = found.pages > 0;
+        let ended = self.take_pages(&mut pages, found, &mut marked).await;
+        found.stopped = pages.stopped();
+        found.lightened = pages.lightened();
+        found.requests = pages.requests();
+        if let (Ok(()), true, Some(marks)) = (&ended, marked, self.marks) {
+            marks.clear().await;
+        }
+        ended
+    }
+
+    /// Reads pages to the end; `marked` becomes true when a mark was set.
+    async fn take_pages(
+        self,
+        pages: &mut Search,
+        found: &mut AreaFound,
+        marked: &mut bool,
+    ) -> Result<(), Failure> {
+        loop {
+            let mark = self.mark(pages, found);
+            let page = match (pages.next_page().await, self.marks) {
+                (Ok(Some(page)), _) => page,
+                (Ok(None), _) => return Ok(()),
+                (Err(error), marks) => {
+                    if let Some(marks) = marks.filter(|_| error.class() == Class::Transient) {
+                        marks.set(mark.as_ref()).await;
+                    }
+                    return Err(Failure::Api(error));
+                }
+            };
+            self.take_page(&page, found).await?;
+            let Some(marks) = self.marks.filter(|_| !pages.is_at_end()) else {
+                continue;
+            };
+            let is_late = !marks.may_go_on();
+            if is_late || Marks::is_due(found.pages) {
+                *marked = true;
+                marks.set(self.mark(pages, found).as_ref()).await;
+            }
+            if is_late {
+                return Err(Failure::TimeIsUp);
+            }
+        }
+    }
+
+    /// Takes down where the search stands; nothing before its first page.
+    fn mark(self, pages: &Search, found: &AreaFound) -> Option<Mark> {
+        if self.marks.is_none() || found.pages == 0 {
+            return None;
+        }
+        let mut found = found.clone();
+        found.elapsed = self.elapsed(&found);
+        Mark::of(pages, found, self.context.clock.now())
+    }
+
+    /// Returns how long the search has taken, earlier deliveries included.
+    fn elapsed(self, found: &AreaFound) -> Duration {
+        found.elapsed + self.context.clock.since(self.began)
+    }
+
+    async fn take_page(self, page: &Page, found: &mut AreaFound) -> Result<(), Failure> {
+        let Self {
+            run_id,
+            request,
+            context,
+            ..
+        } = self;
         found.pages = page.number;
         found.matched = found.matched.or(page.matched);
         found.returned += page.served;
-        let taken = Taken::from_page(run_id, request, &page, found);
+        let taken = Taken::from_page(run_id, request, page, found);
         let sent = taken.send(run_id, request, context).await;
-        sent.map_err(Failure::Send)?;
+        sent.map_err(Failure::Send)
     }
-    Ok(())
-}
-
-/// What a page holds for others.
-#[derive(Default)]
-pub(crate) struct Taken {
-    pub(crate) items: Vec<Box<RawValue>>,
-    pub(crate) rows: Vec<AssetRow>,
-    downloads: Vec<DownloadAsset>,
-}
-
-impl Taken {
-    /// Takes a page apart; what is no item is counted and named, its neighbours go on.
-    fn from_page(run_id: &RunId, request: &SearchArea, page: &Page, found: &mut AreaFound) -> Self {
-        let mut taken = Self::default();
-        for (place, feature) in page.features.iter().enumerate() {
-            match Served::parse(feature.get(), &page.url) {
-                Ok(served) => {
-                    taken.items.push(feature.clone());
-                    taken.take(run_id, request, &served);
-                    count_missing(request, &served, found);
-                }
-                Err(reason) => found.rejected.push(RejectedItem {
-                    page: page.number,
-                    place,
-                    id: id_of(feature),
-                    reason,
-                }),
-            }
-        }
-        found.items += taken.items.len() as u64;
-        found.assets += taken.rows.len() as u64;
-        found.downloads += taken.downloads.len() as u64;
-        taken
-    }
-
-    pub(crate) fn take(&mut self, run_id: &RunId, request: &SearchArea, served: &Served<'_>) {
-        for asset in served.wanted(&request.job) {
-            self.rows.push(served.row(run_id, request, asset));
-            if request.job.download {
-                self.downloads.push(served.download(&request.job, asset));
-            }
-        }
-    }
-
-    pub(crate) async fn send(
-        self,
-        run_id: &RunId,
-        request: &SearchArea,
-        context: &Context,
-    ) -> Result<(), QueueError> {
-        let message = |body| Message {
-            run_id: run_id.clone(),
-            body,
-        };
-        let source = redact_url(&request.job.catalog);
-        // Items of which only some members were asked for are parts, and would stand in the catalog as wholes.
-        let whole = if request.job.fields.is_empty() {
-            self.items
-        } else {
-            Vec::new()
-        };
-        let items = parts(whole, |item| item.get().len())
-            .into_iter()
-            .map(|items| {
-                let source = source.clone();
-                message(Body::WriteItems(WriteItems { source, items }))
-            });
-        let rows = parts(self.rows, json_bytes)
-            .into_iter()
-            .map(|rows| message(Body::WriteRows(WriteRows::AssetRows(rows))));
-        let writes: Vec<_> = items.chain(rows).collect();
-        if !writes.is_empty() {
-            context.write.send(writes).await?;
-        }
-        let downloads: Vec<_> = self
-            .downloads
-            .into_iter()
-            .map(|download| message(Body::DownloadAsset(download)))
-            .collect();
-        if !downloads.is_empty() {
-            context.download.send(downloads).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Counts the wishes for assets that no asset of the item fits.
-pub(crate) fn count_missing(request: &SearchArea, served: &Served<'_>, found: &mut AreaFound) {
-    for key in request.job.assets.asked() {
-        if !served.item.assets.iter().any(|asset| fits(key, asset)) {
-            *found.missing_assets.entry(key.clone()).or_default() += 1;
-        }
-    }
-}
-
-pub(crate) fn id_of(feature: &RawValue) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(feature.get()).ok()?;
-    match value.get("id")? {
-        serde_json::Value::String(id) => Some(id.clone()),
-        other => Some(other.to_string()),
-    }
-}
-
-fn json_bytes<T: serde::Serialize>(row: &T) -> usize {
-    serde_json::to_vec(row).map_or(MESSAGE_BYTES, |json| json.len())
-}
-
-/// Deals values out to messages, in order; one that is too large for any message gets its own.
-fn parts<T>(values: Vec<T>, bytes: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
-    let (mut parts, mut part, mut filled) = (Vec::new(), Vec::new(), 0);
-    for value in values {
-        let size = bytes(&value) + 1;
-        if filled + size > MESSAGE_BYTES && !part.is_empty() {
-            parts.push(std::mem::take(&mut part));
-            filled = 0;
-        }
-        filled += size;
-        part.push(value);
-    }
-    if !part.is_empty() {
-        parts.push(part);
-    }
-    parts
 }
 
 #[cfg(test)]

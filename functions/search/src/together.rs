@@ -1,6 +1,6 @@
 //! Searches many areas together: a few boxes are asked for, and items are matched to areas here.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use swath_core::together::{Cell, Cover};
 use swath_core::{Job, RunId};
 
 use crate::rows::Served;
-use crate::search::{Failure, Taken, count_missing, id_of, tell};
+use crate::search::{Failure, tell};
+use crate::taken::{Taken, count_missing, id_of};
 use crate::{AreaFound, Context, RejectedItem, SearchError};
 
 /// Areas that are asked for together.
@@ -23,8 +24,10 @@ pub struct Together {
     cover: Cover,
     requests: Vec<SearchArea>,
     hasher: RandomState,
-    /// Pairs of area and item that were sent on: an item that lies in two boxes is served twice.
-    pairs: HashSet<(usize, u64)>,
+    /// Boxes still to be asked for, of each area.
+    left: Vec<usize>,
+    /// Items that were sent on, of areas of several boxes until the last one: an item that lies in two boxes is served twice.
+    pairs: HashMap<usize, HashSet<u64>>,
     items: HashSet<u64>,
 }
 
@@ -45,11 +48,19 @@ impl Together {
             job: job.clone(),
             area,
         });
+        let cover = Cover::of(areas)?;
+        let mut left = vec![0; areas.len()];
+        for place in cover.cells.iter().flat_map(|cell| &cell.members) {
+            if let Some(boxes) = left.get_mut(*place) {
+                *boxes += 1;
+            }
+        }
         Some(Self {
-            cover: Cover::of(areas)?,
+            cover,
             requests: requests.collect(),
             hasher: RandomState::new(),
-            pairs: HashSet::new(),
+            left,
+            pairs: HashMap::new(),
             items: HashSet::new(),
         })
     }
@@ -82,6 +93,7 @@ impl Together {
             .await;
         read.elapsed = context.clock.since(begin);
         share(cell, &read, found);
+        self.forget(cell);
         ended.map_err(|failure| failure.told(&cell.area.row_id, read))
     }
 
@@ -156,6 +168,30 @@ impl Together {
         Ok(())
     }
 
+    /// Remembers an item of an area if another box may serve it again; says whether none has served it before.
+    fn is_new(&mut self, place: usize, item: u64) -> bool {
+        match self.left.get(place) {
+            Some(2..) => self.pairs.entry(place).or_default().insert(item),
+            _ => !self
+                .pairs
+                .get(&place)
+                .is_some_and(|known| known.contains(&item)),
+        }
+    }
+
+    /// Forgets the items of areas whose last box this was.
+    fn forget(&mut self, cell: &Cell) {
+        for place in &cell.members {
+            let Some(left) = self.left.get_mut(*place) else {
+                continue;
+            };
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.pairs.remove(place);
+            }
+        }
+    }
+
     /// Takes an item for each area that it intersects.
     fn take(
         &mut self,
@@ -172,7 +208,7 @@ impl Together {
             .and_then(|shape| self.cover.matching(cell, shape.geometry?))
             .unwrap_or_default();
         for place in places {
-            if !self.pairs.insert((place, key)) {
+            if !self.is_new(place, key) {
                 continue;
             }
             let (Some(request), Some(area)) = (self.requests.get(place), found.get_mut(place))

@@ -291,6 +291,7 @@ fn asset_row(item_id: &str) -> AssetRow {
         datetime: None,
         start_datetime: None,
         end_datetime: None,
+        alternate_hrefs: Vec::new(),
     }
 }
 

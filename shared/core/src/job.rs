@@ -23,7 +23,8 @@ pub struct Job {
     /// Ids of the items to search for; any when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
-    /// A CQL2 filter: an object is CQL2 JSON and goes by POST, text is CQL2 text and goes by GET.
+    /// A CQL2 filter: an object is CQL2 JSON and goes by POST, or as text to an API that takes none; text is CQL2 text and goes by
+    /// GET.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Value>,
     /// What properties must be like, in the older words of the query extension: `{"eo:cloud_cover": {"lt": 10}}`.

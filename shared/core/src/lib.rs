@@ -4,6 +4,7 @@ pub mod aoi;
 mod choice;
 mod class;
 pub mod code;
+pub mod cql2;
 pub mod datetime;
 pub mod grid;
 mod ids;

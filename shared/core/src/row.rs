@@ -50,6 +50,9 @@ pub struct AssetRow {
     /// The end of the item's interval.
     #[serde(with = "time::serde::rfc3339::option")]
     pub end_datetime: Option<OffsetDateTime>,
+    /// Where else the asset lies, made absolute: what anyone can fetch first.
+    #[serde(default)]
+    pub alternate_hrefs: Vec<String>,
 }
 
 /// How the search of one area ended, the last time: a row of `swath.area_status`.

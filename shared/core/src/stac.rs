@@ -36,6 +36,8 @@ pub struct Asset {
     pub size_bytes: Option<u64>,
     /// `file:checksum`, a multihash in hex.
     pub checksum: Option<String>,
+    /// Where else it lies, as written (extension `alternate`): what anyone can fetch first, else in the asset's own order.
+    pub alternates: Vec<String>,
 }
 
 /// JSON that is not an item.
@@ -75,6 +77,14 @@ struct RawAsset {
     size: Option<u64>,
     #[serde(default, rename = "file:checksum")]
     checksum: Option<String>,
+    #[serde(default, deserialize_with = "alternates")]
+    alternate: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct RawAlternate {
+    #[serde(default)]
+    href: Option<String>,
 }
 
 impl Item {
@@ -106,7 +116,7 @@ fn assets(raw: Option<&RawValue>) -> Result<Vec<Asset>, ItemError> {
     let Some(raw) = raw else {
         return Ok(Vec::new());
     };
-    let pairs: Ordered = serde_json::from_str(raw.get()).map_err(ItemError::Malformed)?;
+    let pairs: Ordered<RawAsset> = serde_json::from_str(raw.get()).map_err(ItemError::Malformed)?;
     Ok(pairs
         .0
         .into_iter()
@@ -117,31 +127,59 @@ fn assets(raw: Option<&RawValue>) -> Result<Vec<Asset>, ItemError> {
             roles: asset.roles.unwrap_or_default(),
             size_bytes: asset.size,
             checksum: asset.checksum,
+            alternates: asset.alternate,
         })
         .collect())
 }
 
-/// A JSON object's members in their own order; `null` has none.
-struct Ordered(Vec<(String, RawAsset)>);
+/// Reads alternates; what is none does not spoil its asset.
+fn alternates<'de, D: serde::Deserializer<'de>>(raw: D) -> Result<Vec<String>, D::Error> {
+    let Some(raw) = Option::<Box<RawValue>>::deserialize(raw)? else {
+        return Ok(Vec::new());
+    };
+    let members: Ordered<Box<RawValue>> =
+        serde_json::from_str(raw.get()).unwrap_or(Ordered(Vec::new()));
+    let hrefs = members.0.iter().filter_map(|(_, alternate)| {
+        let alternate: RawAlternate = serde_json::from_str(alternate.get()).ok()?;
+        alternate.href
+    });
+    let mut hrefs: Vec<String> = hrefs.collect();
+    hrefs.sort_by_key(|href| rank(href));
+    Ok(hrefs)
+}
 
-impl<'de> Deserialize<'de> for Ordered {
+/// Orders hrefs by who can fetch them: anyone, whoever has an account of a cloud, nobody that we know of.
+fn rank(href: &str) -> u8 {
+    match href.split_once("://").map(|(scheme, _)| scheme) {
+        Some("https") => 0,
+        Some("http") | None => 1,
+        Some("s3") => 2,
+        Some("gs" | "az" | "abfs" | "abfss" | "adl") => 3,
+        Some(_) => 4,
+    }
+}
+
+/// A JSON object's members in their own order; `null` has none.
+struct Ordered<T>(Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> serde::de::Visitor<'de> for Members {
-            type Value = Ordered;
+        struct Members<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Members<T> {
+            type Value = Ordered<T>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object of assets")
             }
 
-            fn visit_unit<E>(self) -> Result<Ordered, E> {
+            fn visit_unit<E>(self) -> Result<Ordered<T>, E> {
                 Ok(Ordered(Vec::new()))
             }
 
             fn visit_map<A: serde::de::MapAccess<'de>>(
                 self,
                 mut map: A,
-            ) -> Result<Ordered, A::Error> {
+            ) -> Result<Ordered<T>, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
@@ -149,7 +187,7 @@ impl<'de> Deserialize<'de> for Ordered {
                 Ok(Ordered(pairs))
             }
         }
-        deserializer.deserialize_any(Members)
+        deserializer.deserialize_any(Members(std::marker::PhantomData))
     }
 }
 
@@ -194,6 +232,33 @@ mod tests {
         assert_eq!(keys, ["z", "a"]);
         assert_eq!(item.assets[1].size_bytes, Some(3));
         assert_eq!(item.bbox, Some([0.0, 1.0, 3.0, 4.0]));
+    }
+
+    #[test]
+    fn alternates_are_ranked_by_who_can_fetch_them() {
+        let item = Item::parse(
+            r#"{"type":"Feature","id":"i","assets":{
+               "a":{"href":"a","alternate":{"tape":{"href":"tape://9"},"s3":{"href":"s3://b/a"},"blob":{"href":"abfs://c/a"},
+                    "mirror":{"href":"https://m.example/a"},"here":{"href":"../a"},"none":{"title":"x"},"odd":7}},
+               "b":{"href":"b","alternate":null},"c":{"href":"c","alternate":["https://x.example"]}}}"#,
+        )
+        .unwrap();
+        let found = &item.assets[0].alternates;
+        assert_eq!(
+            found,
+            &[
+                "https://m.example/a",
+                "../a",
+                "s3://b/a",
+                "abfs://c/a",
+                "tape://9"
+            ]
+        );
+        assert!(
+            item.assets[1..]
+                .iter()
+                .all(|asset| asset.alternates.is_empty())
+        );
     }
 
     #[test]

@@ -70,29 +70,41 @@ impl<W: Write> Write for ScrubbingLine<W> {
 }
 
 /// Catches log lines, for tests of what is logged.
-#[cfg(test)]
-pub(crate) mod testing {
-    use std::sync::{Arc, Mutex};
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-    use super::*;
+    use tracing_subscriber::EnvFilter;
 
-    #[derive(Clone, Default)]
-    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+    use super::subscriber;
+
+    /// Lines that were logged.
+    #[derive(Clone, Debug, Default)]
+    pub struct Lines(Arc<Mutex<Vec<u8>>>);
 
     impl Lines {
-        /// Returns each line's JSON.
-        pub(crate) fn json(&self) -> Vec<serde_json::Value> {
-            let bytes = self.0.lock().unwrap().clone();
-            let text = String::from_utf8(bytes).unwrap();
-            text.lines()
-                .map(|line| serde_json::from_str(line).unwrap())
+        /// Returns all lines as they were written.
+        pub fn text(&self) -> String {
+            String::from_utf8_lossy(&self.bytes()).into_owned()
+        }
+
+        fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        /// Returns each line's JSON; a line that is none as text.
+        pub fn json(&self) -> Vec<serde_json::Value> {
+            self.text()
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap_or_else(|_| line.into()))
                 .collect()
         }
     }
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.bytes().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -102,10 +114,15 @@ pub(crate) mod testing {
     }
 
     /// Catches what the current thread logs until the guard is dropped.
-    pub(crate) fn caught() -> (Lines, tracing::subscriber::DefaultGuard) {
+    pub fn caught() -> (Lines, tracing::subscriber::DefaultGuard) {
+        caught_from("info")
+    }
+
+    /// Catches what the current thread logs, from this level on, until the guard is dropped.
+    pub fn caught_from(level: &str) -> (Lines, tracing::subscriber::DefaultGuard) {
         let lines = Lines::default();
         let out = lines.clone();
-        let subscriber = subscriber(EnvFilter::new("info"), move || out.clone());
+        let subscriber = subscriber(EnvFilter::new(level), move || out.clone());
         (lines, tracing::subscriber::set_default(subscriber))
     }
 }

@@ -48,12 +48,13 @@ pub fn asset_rows_batch(rows: &[&AssetRow]) -> Result<RecordBatch, TableError> {
         text(rows, |row| Some(&row.asset_name)),
         text(rows, |row| Some(&row.href)),
         text(rows, |row| row.asset_type.as_deref()),
-        roles(rows),
+        texts(rows, "asset_roles", |row| &row.asset_roles),
         long(rows, |row| row.file_size),
         text(rows, |row| row.file_checksum.as_deref()),
         instants(rows, |row| row.datetime),
         instants(rows, |row| row.start_datetime),
         instants(rows, |row| row.end_datetime),
+        texts(rows, "alternate_hrefs", |row| &row.alternate_hrefs),
     ];
     batch(TableName::AssetRows, arrays)
 }
@@ -214,17 +215,17 @@ fn instants<T>(rows: &[&T], value: impl Fn(&T) -> Option<OffsetDateTime>) -> Arr
     Arc::new(array.with_timezone("UTC"))
 }
 
-fn roles(rows: &[&AssetRow]) -> ArrayRef {
+fn texts(rows: &[&AssetRow], column: &str, values: fn(&AssetRow) -> &[String]) -> ArrayRef {
     let arrow = schema::of(TableName::AssetRows).arrow();
     let mut builder = ListBuilder::new(StringBuilder::new());
-    if let Ok(field) = arrow.field_with_name("asset_roles")
+    if let Ok(field) = arrow.field_with_name(column)
         && let DataType::List(element) = field.data_type()
     {
         builder = builder.with_field(Arc::clone(element));
     }
     for row in rows {
-        for role in &row.asset_roles {
-            builder.values().append_value(role);
+        for value in values(row) {
+            builder.values().append_value(value);
         }
         builder.append(true);
     }

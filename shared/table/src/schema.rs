@@ -156,6 +156,11 @@ static ASSET_ROWS: TableSchema = TableSchema {
         optional(17, "datetime", Kind::Timestamptz),
         optional(18, "start_datetime", Kind::Timestamptz),
         optional(19, "end_datetime", Kind::Timestamptz),
+        optional(
+            21,
+            "alternate_hrefs",
+            Kind::List(&required(22, "element", Kind::String)),
+        ),
     ],
 };
 

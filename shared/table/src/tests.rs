@@ -226,6 +226,7 @@ fn asset_row(number: u64) -> AssetRow {
         datetime: instant(1),
         start_datetime: None,
         end_datetime: instant(2),
+        alternate_hrefs: Vec::new(),
     }
 }
 

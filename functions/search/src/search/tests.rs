@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use swath_cloud::clock::testing::FakeClock;
 use swath_cloud::http::{Timeouts, for_apis};
@@ -13,7 +13,14 @@ use swath_core::aoi::Areas;
 use swath_core::row::SearchEnd;
 use swath_core::{AssetChoice, Job, RunId};
 
+use swath_cloud::queue::LARGEST;
+use swath_core::message::DownloadAsset;
+use swath_core::row::AssetRow;
+
 use super::*;
+
+mod marks;
+mod upstreams;
 
 /// A search API on loopback, and what was sent on from it.
 struct World {
@@ -26,17 +33,21 @@ struct World {
 
 /// Serves these pages in order, and an answer of 400 after them.
 async fn world(pages: Vec<String>) -> World {
-    let pages = Arc::new(Mutex::new(VecDeque::from(pages)));
+    let pages = Mutex::new(VecDeque::from(pages));
+    world_of(move |_| match pages.lock().unwrap().pop_front() {
+        Some(text) => (StatusCode::OK, text),
+        None => (StatusCode::BAD_REQUEST, "no such page".to_owned()),
+    })
+    .await
+}
+
+/// Serves what `answer` says to a search's address.
+async fn world_of(answer: impl Fn(&Uri) -> (StatusCode, String) + Send + Sync + 'static) -> World {
+    let answer = Arc::new(answer);
     let router = Router::new().fallback(move |request: Request| {
-        let landing = request.uri().path() == "/";
-        let page = if landing {
-            Some(r#"{"links":[]}"#.to_owned())
-        } else {
-            pages.lock().unwrap().pop_front()
-        };
-        let answer = match page {
-            Some(text) => (StatusCode::OK, text),
-            None => (StatusCode::BAD_REQUEST, "no such page".to_owned()),
+        let answer = match request.uri().path() {
+            "/" => (StatusCode::OK, r#"{"links":[]}"#.to_owned()),
+            _ => answer(request.uri()),
         };
         std::future::ready(answer)
     });
@@ -133,8 +144,19 @@ const FULL: &str = r#"{ "type":"Feature","id":"a/b","collection":"s2","stac_vers
     "bbox":[1,2,0,3.5,4,900],
     "properties":{ "datetime":null, "start_datetime":"2024-06-01 10:00:00.040Z","end_datetime":"2024-06-02T10:00:00+02:00","gsd":1.50 },
     "links":[{"rel":"root","href":"/"},{"rel":"self","href":"https://api.example/collections/s2/items/a"}],
-    "assets":{"red":{"href":"../data/red band.tif?v=1#x","type":"image/tiff","roles":["data","visual"],"file:size":12,"file:checksum":"1220ab"},
+    "assets":{"red":{"href":"../data/red band.tif?v=1#x","type":"image/tiff","roles":["data","visual"],"file:size":12,"file:checksum":"1220ab",
+                     "alternate":{"s3":{"href":"s3://mirror/red.tif"},"http":{"href":"../data/mirror/red.tif"}}},
               "qa":{"href":"s3://bucket/qa b.tif"}}}"#;
+
+/// The box of [`FULL`].
+const BOX: &str =
+    r#"{"coordinates":[[[1.0,2.0],[3.5,2.0],[3.5,4.0],[1.0,4.0],[1.0,2.0]]],"type":"Polygon"}"#;
+
+/// Where else its asset `red` lies.
+const MIRRORS: [&str; 2] = [
+    "https://api.example/collections/s2/data/mirror/red.tif",
+    "s3://mirror/red.tif",
+];
 
 #[tokio::test]
 async fn an_item_becomes_a_row_and_a_download_per_asset() {
@@ -166,10 +188,7 @@ async fn an_item_becomes_a_row_and_a_download_per_asset() {
         collection: Some("s2".to_owned()),
         item_id: "a/b".to_owned(),
         date: Some(date.to_owned()),
-        item_bbox: Some(
-            r#"{"coordinates":[[[1.0,2.0],[3.5,2.0],[3.5,4.0],[1.0,4.0],[1.0,2.0]]],"type":"Polygon"}"#
-                .to_owned(),
-        ),
+        item_bbox: Some(BOX.to_owned()),
         item_properties: r#"{ "datetime":null, "start_datetime":"2024-06-01 10:00:00.040Z","end_datetime":"2024-06-02T10:00:00+02:00","gsd":1.50 }"#
             .to_owned(),
         asset_name: "red".to_owned(),
@@ -181,6 +200,7 @@ async fn an_item_becomes_a_row_and_a_download_per_asset() {
         datetime: None,
         start_datetime: swath_core::stac::parse_datetime(date),
         end_datetime: swath_core::stac::parse_datetime("2024-06-02T08:00:00Z"),
+        alternate_hrefs: MIRRORS.map(str::to_owned).to_vec(),
     };
     assert!(row.start_datetime.is_some());
     assert_eq!(sent.rows[0], row);

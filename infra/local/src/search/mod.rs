@@ -16,7 +16,7 @@ use swath_cloud::queue::{self, MemoryReceiver};
 use swath_cloud::stac;
 use swath_core::aoi::{Area, Areas, polygon_of_bbox};
 use swath_core::message::{Body, SearchArea, WriteRows};
-use swath_core::row::AreaStatus;
+use swath_core::row::{AreaStatus, SearchEnd};
 use swath_core::{Job, RunId, chain};
 use swath_search::{AreaFound, RejectedItem, SearchError, Together};
 use tokio::task::JoinSet;
@@ -115,7 +115,7 @@ async fn search(arguments: SearchArgs) -> Result<Exit, CommandError> {
     let written = output.count;
     let finished = output.finish().map_err(SearchCommandError::from)?;
     let is_whole = finished.rejected.is_empty() && hrefs.unsigned.is_empty();
-    note_left_out(&finished, &hrefs);
+    note_left_out(&finished, &hrefs, &statuses);
     manifest.end(
         statuses,
         written,
@@ -132,7 +132,9 @@ async fn search(arguments: SearchArgs) -> Result<Exit, CommandError> {
     })
 }
 
-fn note_left_out(finished: &Finished, hrefs: &Hrefs) {
+/// Says what is known to be missing.
+fn note_left_out(finished: &Finished, hrefs: &Hrefs, statuses: &[AreaStatus]) {
+    statuses.iter().for_each(note_partial);
     for (reason, count) in &finished.rejected {
         note(&format!("{count} items are left out: {reason}"));
     }
@@ -339,6 +341,21 @@ async fn write(
         statuses,
         hrefs,
     })
+}
+
+/// Says what is known to be missing of an area's items.
+fn note_partial(area: &AreaStatus) {
+    if area.status != SearchEnd::Partial {
+        return;
+    }
+    let why = area.stopped.clone().unwrap_or_else(|| {
+        let matched = area.matched.unwrap_or_default();
+        format!(
+            "the API says that {matched} items match, and served {}",
+            area.items
+        )
+    });
+    note(&format!("area {}: partial: {why}", area.row_id));
 }
 
 /// Names a feature that is no item.

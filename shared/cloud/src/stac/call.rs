@@ -74,6 +74,7 @@ impl Client {
         })?;
         let answered = self.exchange(request, sent).await;
         let answered = answered.and_then(|answer| check(&answer).map(|()| answer));
+        let answered = answered.map_err(|error| error.without(&request.headers));
         let outcome = answered
             .as_ref()
             .map_or_else(StacError::outcome, |_| Outcome::Answered);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use swath_core::datetime::DatetimeError;
 use swath_core::split::AreaNotSupported;
 use swath_core::{Class, Classify};
@@ -137,6 +138,9 @@ pub enum StacError {
     Json(#[source] serde_json::Error),
 }
 
+/// Shorter values of headers are no secrets, and stand in many a sentence.
+const SHORTEST_SECRET: usize = 6;
+
 fn refusal(status: u16, code: Option<&str>, description: Option<&str>) -> String {
     let reason = reqwest::StatusCode::from_u16(status)
         .ok()
@@ -151,6 +155,23 @@ fn refusal(status: u16, code: Option<&str>, description: Option<&str>) -> String
 }
 
 impl StacError {
+    /// Takes out what the caller's secret headers hold, which some APIs repeat in their own words.
+    pub(super) fn without(mut self, headers: &HeaderMap) -> Self {
+        let secrets = headers.values().filter(|value| value.is_sensitive());
+        let secrets = secrets.filter_map(|value| value.to_str().ok());
+        for secret in secrets.filter(|secret| secret.len() >= SHORTEST_SECRET) {
+            let hide = |text: &mut String| *text = text.replace(secret, "[redacted]");
+            match &mut self {
+                Self::Status {
+                    code, description, ..
+                } => code.iter_mut().chain(description).for_each(hide),
+                Self::ErrorPage { shown, .. } => hide(shown),
+                _ => {}
+            }
+        }
+        self
+    }
+
     /// Returns whether the request was too much for the server: less may be answered.
     pub(super) fn is_too_much(&self) -> bool {
         matches!(
@@ -160,6 +181,19 @@ impl StacError {
                 ..
             }
         )
+    }
+
+    /// Returns whether the server refuses so many items a page.
+    pub(super) fn refuses_limit(&self) -> bool {
+        let Self::Status {
+            status: 400 | 422,
+            description: Some(said),
+            ..
+        } = self
+        else {
+            return false;
+        };
+        said.to_ascii_lowercase().contains("limit")
     }
 
     /// Returns whether the server knows no POST here.

@@ -1,6 +1,7 @@
 //! Speaks to STAC APIs: <https://github.com/radiantearth/stac-api-spec>, Item Search, versions 0.9 to 1.0.
 
 mod call;
+mod checkpoint;
 mod error;
 mod page;
 mod query;
@@ -23,6 +24,7 @@ use crate::clock::Clock;
 use crate::retry::Policy;
 
 pub use crate::polite::Manners;
+pub use checkpoint::Checkpoint;
 pub use error::StacError;
 pub use reach::Reach;
 pub use search::{Page, Search, Stopped};
@@ -129,6 +131,21 @@ impl Client {
             .await?;
         let mut search = Search::new(self.clone(), job, asked);
         search.requests = sent;
+        Ok(search)
+    }
+
+    /// Goes on with a search where it stood; job and area must be those that it began with.
+    ///
+    /// # Errors
+    /// As [`Self::search`], and when what was written down leads to another server.
+    pub async fn resume(
+        &self,
+        job: &Job,
+        area: &Area,
+        from: Checkpoint,
+    ) -> Result<Search, StacError> {
+        let mut search = self.search(job, area).await?;
+        search.go_on(from).await?;
         Ok(search)
     }
 

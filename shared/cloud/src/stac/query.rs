@@ -6,14 +6,18 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use swath_core::aoi::Area;
-use swath_core::{Job, datetime, split};
+use swath_core::{Job, cql2, datetime, split};
 use url::Url;
 
 use super::StacError;
+use super::checkpoint::PartMark;
 use super::request::Body;
 
 /// Members without which no row can be made of an item; they are asked for whatever the job's `fields` say.
 const NEEDED: [&str; 6] = ["type", "id", "collection", "bbox", "links", "assets"];
+
+const CQL2_TEXT: &str = "cql2-text";
+const CQL2_JSON: &str = "cql2-json";
 
 /// Items per page below which a page is not made smaller.
 const LEAST: u64 = 10;
@@ -70,6 +74,27 @@ impl Query {
                 cut,
             }),
         })
+    }
+
+    /// Takes down what sets this part of a search apart from the others.
+    pub(super) fn mark(&self, halvings: u8, again: bool) -> PartMark {
+        PartMark {
+            area: self.area.clone(),
+            datetime: self.datetime.clone(),
+            limit: self.limit,
+            halvings,
+            again,
+        }
+    }
+
+    /// Returns the part of this search that was taken down.
+    pub(super) fn at(&self, mark: PartMark) -> Self {
+        Self {
+            area: mark.area,
+            datetime: mark.datetime,
+            limit: mark.limit,
+            rest: Arc::clone(&self.rest),
+        }
     }
 
     pub(super) fn is_cut(&self) -> bool {
@@ -180,12 +205,20 @@ impl Query {
         put("ids", &rest.ids.join(","));
         put("datetime", self.datetime.as_deref().unwrap_or_default());
         put("intersects", self.area.as_deref().map_or("", RawValue::get));
+        // Many servers take text alone by GET, and none has to take JSON.
         match &rest.filter {
-            Some(Value::String(text)) => put("filter", text),
-            Some(json) => put("filter", &json.to_string()),
+            Some(Value::String(text)) => {
+                put("filter", text);
+                put("filter-lang", CQL2_TEXT);
+            }
+            Some(json) => {
+                let text = cql2::to_text(json);
+                let lang = text.as_ref().map_or(CQL2_JSON, |_| CQL2_TEXT);
+                put("filter", &text.unwrap_or_else(|| json.to_string()));
+                put("filter-lang", lang);
+            }
             None => {}
         }
-        put("filter-lang", rest.filter.as_ref().map_or("", filter_lang));
         put(
             "query",
             &rest
@@ -204,9 +237,9 @@ impl Query {
 
 fn filter_lang(filter: &Value) -> &'static str {
     if filter.is_string() {
-        "cql2-text"
+        CQL2_TEXT
     } else {
-        "cql2-json"
+        CQL2_JSON
     }
 }
 

@@ -8,6 +8,7 @@ use swath_core::{Job, redact_url};
 use url::Url;
 
 use super::call::{Answer, check_same_server};
+use super::checkpoint::{Checkpoint, PartMark, RequestMark};
 use super::page::{Identity, RawPage, check_page};
 use super::query::Query;
 use super::request::{NextLink, Request};
@@ -192,6 +193,9 @@ impl Search {
                     self.try_by_get(error)?;
                 }
                 Err(error) if error.is_too_much() => self.lighten(error)?,
+                Err(error) if error.refuses_limit() && begins => {
+                    self.ask_for_smaller_pages(error)?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -203,23 +207,83 @@ impl Search {
             self.part = None;
             return Ok(None);
         };
-        let query = &part.query;
-        let headers = query.headers().clone();
-        let endpoint = self
-            .client
-            .endpoint(&self.landing, &headers, &mut self.requests)
-            .await?;
-        let first = if self.by_get || endpoint.by_get || query.is_by_get() {
-            Request::get(query.address(&endpoint.url), headers)
-        } else {
-            Request::post(endpoint.url, headers, query.body()?)
-        };
+        let first = self.first_of(&part.query).await?;
         self.part = Some(part);
         self.asked.clear();
         self.reread.clear();
         (self.stale_pages, self.empty_pages) = (0, 0);
         self.first = Some(first.clone());
         Ok(Some(first))
+    }
+
+    async fn first_of(&mut self, query: &Query) -> Result<Request, StacError> {
+        let headers = query.headers().clone();
+        let endpoint = self
+            .client
+            .endpoint(&self.landing, &headers, &mut self.requests)
+            .await?;
+        Ok(if self.by_get || endpoint.by_get || query.is_by_get() {
+            Request::get(query.address(&endpoint.url), headers)
+        } else {
+            Request::post(endpoint.url, headers, query.body()?)
+        })
+    }
+
+    /// Returns where the search stands; `None` at its end, and when its next page cannot be asked for.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        if self.is_at_end() {
+            return None;
+        }
+        let mark = |part: &Part| part.query.mark(part.halvings, part.again);
+        let under_way = match (&self.next, &self.part) {
+            (Some(Ok(next)), Some(part)) => {
+                let next = RequestMark::of(next, part.query.headers())?;
+                Some((mark(part), next))
+            }
+            (None, _) => None,
+            _ => return None,
+        };
+        Some(Checkpoint {
+            parts: self.parts.iter().map(mark).collect(),
+            under_way,
+            left: self.left,
+            pages: self.pages,
+            empty_pages: self.empty_pages,
+            lightened: self.lightened,
+            requests: self.requests,
+            by_get: self.by_get,
+        })
+    }
+
+    /// Goes to where a search stood.
+    pub(super) async fn go_on(&mut self, from: Checkpoint) -> Result<(), StacError> {
+        let Some(whole) = self.parts.pop() else {
+            return Ok(());
+        };
+        let part = |mark: PartMark| Part {
+            halvings: mark.halvings,
+            again: mark.again,
+            query: whole.query.at(mark),
+        };
+        self.parts = from.parts.into_iter().map(part).collect();
+        self.by_get = from.by_get;
+        if let Some((mark, next)) = from.under_way {
+            let part = part(mark);
+            let first = self.first_of(&part.query).await?;
+            check_same_server(&first.url, &next.url)?;
+            let wrong = || StacError::NextLink {
+                url: redact_url(&first.url),
+                page: from.pages,
+                reason: "what was written down of it is no request".to_owned(),
+            };
+            let next = next.request(part.query.headers()).ok_or_else(wrong)?;
+            self.next = Some(Ok(next));
+            (self.first, self.part) = (Some(first), Some(part));
+        }
+        (self.left, self.pages) = (from.left, from.pages);
+        (self.empty_pages, self.lightened) = (from.empty_pages, from.lightened);
+        self.requests += from.requests;
+        Ok(())
     }
 
     /// Begins the part again by GET.
@@ -230,6 +294,19 @@ impl Search {
         tracing::debug!(error = %error, "the API takes no POST: searching by GET");
         self.by_get = true;
         self.parts.push(part);
+        Ok(())
+    }
+
+    /// Begins the part again with smaller pages; nothing of it was served yet.
+    fn ask_for_smaller_pages(&mut self, error: StacError) -> Result<(), StacError> {
+        let Some(part) = self.part.take() else {
+            return Err(error);
+        };
+        let Some(query) = part.query.with_smaller_pages() else {
+            return Err(error);
+        };
+        tracing::debug!(error = %error, "more items a page than the API gives: asking for less");
+        self.parts.push(Part { query, ..part });
         Ok(())
     }
 

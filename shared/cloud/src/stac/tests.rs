@@ -5,6 +5,7 @@ mod faults;
 mod lighter;
 mod paging;
 mod reach;
+mod resume;
 mod server;
 mod table;
 

@@ -71,6 +71,12 @@ impl Batch {
         &self.shell.lake
     }
 
+    /// Returns what says whether there is time for another part of a message's work: half of what a whole message needs.
+    pub fn time_left(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let (deadline, needed) = (self.invocation.deadline, self.shell.needed / 2);
+        move || deadline.leaves(needed)
+    }
+
     /// Checks that every message can be named in the answer. An id that the queue does not know makes it take the whole
     /// answer for a failure, so nothing may be started before this is known.
     fn check_names(&self) -> Result<(), BatchError> {

@@ -74,8 +74,8 @@ async fn a_refusal_is_told_in_the_apis_own_words_and_not_repeated() {
         ),
         (
             422,
-            r#"{"detail":[{"msg":"limit"}]}"#,
-            r#"422 Unprocessable Entity: [{"msg":"limit"}]"#,
+            r#"{"detail":[{"msg":"sortby"}]}"#,
+            r#"422 Unprocessable Entity: [{"msg":"sortby"}]"#,
             Class::Invalid,
         ),
         (

@@ -80,6 +80,65 @@ async fn a_public_name_that_leads_home_is_refused() {
     assert!(clock.waits().is_empty());
 }
 
+/// Leads home, and counts how often it is asked.
+#[derive(Default)]
+struct Counts(std::sync::atomic::AtomicUsize);
+
+impl Resolve for Counts {
+    fn resolve(&self, _: Name) -> Resolving {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let addresses: Vec<SocketAddr> = vec!["127.0.0.1:0".parse().unwrap()];
+        Box::pin(async move { Ok(Box::new(addresses.into_iter()) as Addrs) })
+    }
+}
+
+#[tokio::test]
+async fn what_is_dialled_is_what_was_checked() {
+    let counts = Arc::new(Counts::default());
+    let reach = Reach::within(FetchPolicy::default(), Hosts::default());
+    let http = reach.http_with(Timeouts::default(), Arc::<Counts>::clone(&counts));
+    let client = Client::new(http.unwrap(), Arc::new(FakeClock::default())).with_reach(reach);
+    let error = asked(&client, "https://stac.example/").await;
+    assert!(matches!(error, StacError::NotAllowed(_)), "{error:?}");
+    // A second question might get another answer.
+    let asked = counts.0.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(asked, 1);
+    println!(
+        "S3  a name that leads home | expected asked once, refused | got asked {asked} time, refused"
+    );
+}
+
+#[test]
+fn encryption_is_not_given_up_on_the_way() {
+    let https: Url = "https://stac.example/search".parse().unwrap();
+    let http: Url = "http://stac.example/search".parse().unwrap();
+    let error = call::check_same_server(&https, &http).unwrap_err();
+    assert!(matches!(error, StacError::Downgrade { .. }), "{error:?}");
+    println!("S5  a redirect or next page from https to http | expected refused | got refused");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_literal_address_of_a_special_range_is_asked(range in 0_usize..12, host in proptest::num::u32::ANY) {
+        const RANGES: [(u32, u32); 12] = [
+            (0, 8), (0x0a00_0000, 8), (0x6440_0000, 10), (0x7f00_0000, 8), (0xa9fe_0000, 16), (0xac10_0000, 12),
+            (0xc000_0000, 24), (0xc0a8_0000, 16), (0xc612_0000, 15), (0xcb00_7100, 24), (0xe000_0000, 4), (0xf000_0000, 4),
+        ];
+        let (base, bits) = RANGES[range];
+        let address = std::net::Ipv4Addr::from(base | (host & (u32::MAX >> bits)));
+        let reach = Reach::within(FetchPolicy::default(), Hosts::default());
+        for literal in [
+            format!("https://{address}/"),
+            format!("https://{}/", u32::from(address)),
+            format!("https://[::ffff:{address}]/"),
+            format!("https://[64:ff9b::{address}]/"),
+        ] {
+            let url: Url = literal.parse().unwrap();
+            proptest::prop_assert!(matches!(reach.check(&url), Err(StacError::NotAllowed(_))), "{}", literal);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_redirect_into_our_own_networks_is_not_followed() {
     for status in [301, 302, 307, 308] {

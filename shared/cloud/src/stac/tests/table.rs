@@ -122,6 +122,108 @@ async fn odd_pages_give_the_expected_figures() {
 }
 
 #[tokio::test]
+async fn next_links_are_followed_as_the_specification_says() {
+    for (id, link, expected) in [
+        (
+            "merge",
+            json!({"href": "/v1/search", "method": "POST", "merge": true, "body": {"token": "t"}, "headers": {"X-T": "1"}}),
+            "POST intersects,limit,token x-t:1",
+        ),
+        (
+            "no merge",
+            json!({"href": "/v1/search", "method": "POST", "merge": false, "body": {"token": "t"}}),
+            "POST token x-t:-",
+        ),
+        (
+            "by GET",
+            json!({"href": "/v1/search?token=t", "headers": {"X-T": ["2"]}}),
+            "GET  x-t:2",
+        ),
+    ] {
+        let api = Api::start(move |n, _| {
+            Reply::json(&page(&[&n.to_string()], (n == 0).then(|| link.clone())))
+        })
+        .await;
+        ending(&api, &api.job()).await;
+        let seen = api.seen().pop().unwrap();
+        let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
+        let members: Vec<_> = body
+            .as_object()
+            .into_iter()
+            .flat_map(serde_json::Map::keys)
+            .cloned()
+            .collect();
+        let header = seen
+            .headers
+            .get("x-t")
+            .map_or("-", |value| value.to_str().unwrap());
+        told(
+            "N5",
+            id,
+            expected,
+            &format!("{} {} x-t:{header}", seen.method, members.join(",")),
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_refuses_large_pages_is_asked_for_smaller_ones() {
+    let api = Api::start(|_, seen| {
+        let limit = seen.json()["limit"].as_u64().unwrap();
+        if limit > 300 {
+            Reply::text(
+                400,
+                r#"{"code":"BadRequest","description":"limit must be at most 300"}"#,
+            )
+        } else {
+            Reply::json(&page(&["1"], None))
+        }
+    })
+    .await;
+    let mut job = api.job();
+    job.limit = 1000;
+    let got = format!("{}, {} requests", ending(&api, &job).await, api.searches());
+    told(
+        "U7",
+        "limit over the server's cap is refused",
+        "1 items, 1 pages, end, 3 requests",
+        &got,
+    );
+    let whatever = Api::start(|_, _| Reply::text(400, "no limit will do")).await;
+    let got = format!(
+        "{}, {} requests",
+        ending(&whatever, &whatever.job()).await,
+        whatever.searches()
+    );
+    told(
+        "U7",
+        "any limit is refused",
+        "0 items, 0 pages, Status, 5 requests",
+        &got,
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_an_api_repeats_in_its_own_words_is_taken_out() {
+    for status in [200, 401, 403, 500] {
+        let api = Api::start(move |_, seen| {
+            let key = seen.headers["x-key"].to_str().unwrap();
+            Reply::text(status, &format!("no such key: {key}"))
+        })
+        .await;
+        let mut job = api.job();
+        job.headers = swath_core::Headers::new([("X-Key".to_owned(), "canary-5f0c".to_owned())]);
+        let mut search = api.client.search(&job, &square()).await.unwrap();
+        let error = read(&mut search).await.1.unwrap_err();
+        let shown = format!("{} {error:?}", swath_core::chain(&error));
+        assert!(
+            shown.contains("[redacted]") && !shown.contains("canary"),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_a_gigabyte_stops_at_the_cap() {
     let mut api = Api::start(|_, _| Reply {
         body: vec![b' '; 3 << 20],
