@@ -3,6 +3,8 @@
 Both make one row per area, item and asset for the same areas; rows are compared before figures are printed. CPU seconds
 are those of the client's process alone, user and system; the server's are not counted.
 
+`search.py --world FOLDER` writes what tests/pgstac/start fills such a pgSTAC with: 60 scenes over each of the areas' towns.
+
 `search.py SWATH --matches N [N...]` measures peak memory while a server of its own answers one search with N items.
 """
 
@@ -31,13 +33,44 @@ with open(sys.argv[3], "w") as out:
 PAGE = 1000
 
 
-def areas(count, folder):
-    """Boxes of a tenth of a degree, most of them in some twenty towns, none across the antimeridian."""
+def towns():
     rng = random.Random(11)
-    towns = [(rng.uniform(-170, 170), rng.uniform(-60, 60)) for _ in range(20)]
+    return [(rng.uniform(-170, 170), rng.uniform(-60, 60)) for _ in range(20)], rng
+
+
+def world(folder):
+    """Scenes of a degree over the towns, with twelve assets and properties as Sentinel-2's."""
+    places, rng = towns()
+    collection = {
+        "type": "Collection", "id": "towns", "stac_version": "1.0.0", "description": "towns", "license": "other", "links": [],
+        "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2000-01-01T00:00:00Z", None]]}},
+    }
+    (Path(folder) / "collections.ndjson").write_text(json.dumps(collection) + "\n", encoding="utf-8")
+    with open(Path(folder) / "items.ndjson", "w", encoding="utf-8") as out:
+        for place, number in ((place, number) for place in range(len(places)) for number in range(60)):
+            west, south = (at + rng.uniform(-1.5, 0.5) for at in places[place])
+            ring = [[west, south], [west + 1, south], [west + 1, south + 1], [west, south + 1], [west, south]]
+            name = f"town-{place:02}-{number:03}"
+            out.write(json.dumps({
+                "type": "Feature", "stac_version": "1.0.0", "id": name, "collection": "towns", "links": [],
+                "geometry": {"type": "Polygon", "coordinates": [ring]}, "bbox": [west, south, west + 1, south + 1],
+                "properties": {
+                    "datetime": f"2024-{number % 12 + 1:02}-{number % 28 + 1:02}T10:00:00Z", "eo:cloud_cover": rng.uniform(0, 100),
+                    "platform": "sentinel-2b", "proj:epsg": 32633, "s2:mgrs_tile": "33UUP", "view:sun_azimuth": 164.1,
+                },
+                "assets": {
+                    f"B{band:02}": {"href": f"https://data.example/{name}/B{band:02}.tif", "type": "image/tiff", "roles": ["data"]}
+                    for band in range(1, 13)
+                },
+            }) + "\n")
+
+
+def areas(count, folder):
+    """Boxes of a tenth of a degree in some twenty towns, none across the antimeridian."""
+    places, rng = towns()
     features = []
     for number in range(count):
-        lon, lat = rng.choice(towns)
+        lon, lat = rng.choice(places)
         west, south = lon + rng.uniform(-1, 1), lat + rng.uniform(-1, 1)
         ring = [[west, south], [west + 0.1, south], [west + 0.1, south + 0.1], [west, south + 0.1], [west, south]]
         features.append({
@@ -161,7 +194,9 @@ def memory(swath, matches, form):
 
 
 def main():
-    if len(sys.argv) > 3 and sys.argv[2] == "--matches":
+    if sys.argv[1] == "--world":
+        world(sys.argv[2])
+    elif len(sys.argv) > 3 and sys.argv[2] == "--matches":
         for matches in map(int, sys.argv[3:]):
             for form in ("items.ndjson", "rows.ndjson", "rows.parquet"):
                 memory(sys.argv[1], matches, form)
