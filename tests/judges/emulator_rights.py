@@ -21,6 +21,9 @@ NOT_SHOWN = {
     "ClearMetadata": "only the hundred and first commit removes anything",
     "search KeepBodies": "only an item of more than 200 KiB goes by reference",
     "write KeepBodies": "only a batch of a thousand files goes by reference",
+    "ReadIndex": "commits go on without the id index",
+    "WriteIndex": "commits go on without the id index",
+    "ClearIndex": "commits go on without the id index",
     "AskPlan": "the emulator's schedule asks for no right",
 }
 
