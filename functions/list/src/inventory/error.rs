@@ -57,12 +57,15 @@ pub enum InventoryError {
         promised: String,
     },
     /// A file of the manifest is not there.
-    #[error("{file}: not there, neither at {tried}")]
+    #[error(
+        "{file}: not there: of {tried} places none has it (its key in the manifest's bucket, below the manifest's folder and \
+         those above it, its bare name beside the manifest and in `data/`)"
+    )]
     Missing {
         /// The file as the manifest calls it.
         file: String,
-        /// Where it was looked for.
-        tried: String,
+        /// At how many places it was looked for.
+        tried: usize,
     },
     /// A file cannot be brought here.
     #[error("{file}: cannot be had")]

@@ -172,7 +172,7 @@ impl Manifest {
         }
         Err(InventoryError::Missing {
             file: file.key.clone(),
-            tried: places.join(" nor at "),
+            tried: places.len(),
         })
     }
 }
