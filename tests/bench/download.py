@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Downloads 200 COGs, 20 of them broken, by swath and by its peers in turn; prints CPU seconds, memory and ratios.
 
-    download.py --kit KIT --data W3 --swath BINARY [--runs 3] [--large BYTES]
+    download.py --kit KIT --data W3 --swath BINARY [--runs 3] [--large BYTES] [--healed W3]
 
 KIT holds `fault_server.py`, `peers/dl_requests.py` and `peers/dl_stac_asset.py`; W3 is what the kit's `gen_assets.py` made.
 The server fails the first attempt at 34 files and is reset before every run. CPU is user and system of the whole process
 tree; on a shared machine compare that and not the time by the clock. `--large` adds one sparse file of so many bytes.
+`--healed` names a W3 none of whose files is broken: after the last run the server has that, and `swath repair` must bring
+every file that was refused.
 """
 import argparse
 import csv
@@ -17,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 
 PORT = 8808
@@ -32,6 +33,14 @@ def measured(command):
         out.seek(0)
         text = out.read().decode()
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
+
+
+def serve(kit, data, *more):
+    """Starts the kit's server and waits until it listens."""
+    command = [sys.executable, os.path.join(kit, "fault_server.py"), os.path.join(data, "files"), os.path.join(data, "truth.json"), *more]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE)
+    server.stdout.readline()
+    return server
 
 
 def get(path):
@@ -77,6 +86,7 @@ def main():
     parser.add_argument("--swath", required=True)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--large", type=int, default=0)
+    parser.add_argument("--healed")
     asked = parser.parse_args()
     truth = json.load(open(os.path.join(asked.data, "truth.json")))
     peers = os.path.join(asked.kit, "peers")
@@ -84,12 +94,8 @@ def main():
         out, rows = os.path.join(scratch, "out"), os.path.join(scratch, "rows.csv")
         write_rows(asked.data, rows)
         served = os.path.join(asked.data, "files")
-        server = subprocess.Popen(
-            [sys.executable, os.path.join(asked.kit, "fault_server.py"), served, os.path.join(asked.data, "truth.json")],
-            stdout=subprocess.DEVNULL,
-        )
+        server = serve(asked.kit, asked.data)
         try:
-            time.sleep(1)
             commands = {
                 "swath": [asked.swath, "download", rows, "--out-dir", out, "--json"],
                 "requests": [sys.executable, os.path.join(peers, "dl_requests.py"), asked.data, out, "--backoff-scale", "0.01"],
@@ -109,9 +115,30 @@ def main():
                 print(f"files per CPU second, swath / {name}: {middle[name] / middle['swath']:.2f}")
             if asked.large:
                 large(asked, scratch, served)
+            if asked.healed:
+                shutil.rmtree(out, ignore_errors=True)
+                get("/__reset")
+                measured(commands["swath"])
+                server.terminate()
+                server.wait()
+                server = serve(asked.kit, asked.healed, "--no-faults")
+                heal(asked, out, truth)
         finally:
             server.terminate()
             server.wait()
+
+
+def heal(asked, out, truth):
+    """Repairs until nothing is left; every file must then be the one that the truth names."""
+    left = []
+    for _ in range(2):
+        said = json.loads(measured([asked.swath, "repair", "--out", out, "--json"])[2].splitlines()[-1])
+        left.append(said["assets"])
+    digests = set()
+    for folder, _, names in os.walk(out):
+        digests |= {hashlib.sha256(open(os.path.join(folder, name), "rb").read()).hexdigest() for name in names if name.endswith(".tif")}
+    whole = len(digests & {one["good_sha256"] for one in truth})
+    print(json.dumps({"name": "swath repair", "invalid_before": left[0], "invalid_after": left[1], "whole": whole, "files": len(digests)}))
 
 
 def large(asked, scratch, served):

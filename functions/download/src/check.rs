@@ -55,6 +55,10 @@ pub(crate) async fn check(
             _ => warnings.push("checksum_unverified".to_owned()),
         }
     }
+    let host_broken = digests.host_broken.as_deref();
+    if let Some(said) = host_broken.filter(|_| wrong.is_none() && level > Level::None) {
+        wrong = Some(WrongBody::of_checksum(said));
+    }
     let code = match (&wrong, verdict.code) {
         (Some(wrong), _) => wrong.code,
         (None, Code::Ok) => "good",

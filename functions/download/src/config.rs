@@ -26,10 +26,12 @@ pub struct Config {
     pub allow_http: bool,
     /// `SWATH_ALLOW_PRIVATE_HOSTS`: whether hosts outside the open internet, and ports other than the web's, are fetched from.
     pub allow_private_hosts: bool,
+    /// `SWATH_ASSET_HOSTS`: the only hosts that are fetched from, separated by commas; any when there are none.
+    pub hosts: Hosts,
     /// `SWATH_MAX_RECEIVES`: deliveries of one message, after which its queue gives it up: then a failure becomes a row.
     pub max_receives: NonZeroU32,
-    /// `SWATH_PC_KEY`, `SWATH_BEARER_TOKEN`, `SWATH_AUTH_HEADER`, `SWATH_AUTH_HOSTS`, `SWATH_EARTHDATA_TOKEN` and
-    /// `SWATH_S3_BUCKETS`: what signs hrefs, and for which hosts and buckets, separated by commas.
+    /// `SWATH_PC_KEY`, `SWATH_BEARER_TOKEN`, `SWATH_AUTH_HEADER`, `SWATH_AUTH_HOSTS`, `SWATH_EARTHDATA_TOKEN`,
+    /// `SWATH_SIGN_LAMBDA` and `SWATH_S3_BUCKETS`: what signs hrefs, and for which hosts and buckets, separated by commas.
     pub access: Access,
     /// `SWATH_CONCURRENCY`: messages worked on at once.
     pub concurrency: NonZeroUsize,
@@ -55,6 +57,7 @@ impl Config {
             largest_file: env.or("SWATH_LARGEST_FILE", 1 << 30)?,
             allow_http: env.or("SWATH_ALLOW_HTTP", false)?,
             allow_private_hosts: env.or("SWATH_ALLOW_PRIVATE_HOSTS", false)?,
+            hosts: Hosts::new(env.or("SWATH_ASSET_HOSTS", String::new())?.split(',')),
             max_receives: env.or("SWATH_MAX_RECEIVES", MAX_RECEIVES)?,
             access: access(env)?,
             concurrency: env.count("SWATH_CONCURRENCY", 4)?,
@@ -77,6 +80,7 @@ fn access(env: &Env) -> Result<Access, EnvError> {
         earthdata_token: secret("SWATH_EARTHDATA_TOKEN")?,
         buckets: Buckets::Named(buckets.map(str::to_owned).collect()),
         command: None,
+        lambda: env.optional("SWATH_SIGN_LAMBDA")?,
     })
 }
 

@@ -152,12 +152,13 @@ impl Context {
     /// # Errors
     /// When an address is none that we know, or a port cannot be opened.
     pub async fn from_config(config: &Config, lake: &Store) -> Result<Self, WiringError> {
-        let out = store::open(&config.out).map_err(WiringError::Out)?;
+        let out = store::open_for_files(&config.out).map_err(WiringError::Out)?;
         let write = queue::open(&config.write_queue, lake).await;
         let write = write.map_err(WiringError::WriteQueue)?;
         let policy = FetchPolicy {
             allow_http: config.allow_http,
             allow_private_hosts: config.allow_private_hosts,
+            hosts: config.hosts.clone(),
             max_size_bytes: config.largest_file,
             retry: Policy::BRIEF,
             rests: true,

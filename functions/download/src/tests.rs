@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use swath_cloud::clock::testing::FakeClock;
-use swath_cloud::fetch::testing::{Answer, Request, ScriptedServer};
+use swath_cloud::fetch::testing::{Answer, Request, ScriptedServer, say};
 use swath_cloud::fetch::{FetchPolicy, Fetcher, Signers};
 use swath_cloud::item::Finder;
 use swath_cloud::publish::Staging;
@@ -354,6 +354,12 @@ async fn a_login_page_is_a_denial_and_not_data() {
     let again = world.download(&signed).await;
     assert_eq!((again.outcome, world.requests()), (Outcome::Failed, 1));
     assert_eq!(again.row.error_code.as_deref(), Some("not_signed"));
+    say(
+        "A6",
+        "a login page with status 200",
+        "denied, nothing written",
+        "denied, nothing written",
+    );
 }
 
 #[tokio::test]
@@ -811,6 +817,12 @@ async fn no_secret_of_an_href_is_written_down() {
     assert!(
         written.len() == 1 && !written[0].contains("canary"),
         "{written:?}"
+    );
+    say(
+        "A9",
+        "signed hrefs, good and bad",
+        "0 secrets in rows and receipts",
+        0,
     );
 }
 

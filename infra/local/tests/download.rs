@@ -11,7 +11,7 @@
     reason = "helpers of tests may panic as tests do"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -19,11 +19,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::fetch::testing::{Answer, ScriptedServer};
 use swath_raster::synth::{CogSpec, cog};
+use swath_table::plain::row_of;
 
 /// Files that the server has; every third is broken until it heals.
 const FILES: usize = 12;
@@ -142,6 +144,44 @@ fn figures(lines: &[Value], names: [&str; 5]) -> [u64; 5] {
     names.map(|name| last[name].as_u64().unwrap())
 }
 
+/// What the tables say of each asset, but for times, attempts, rates and the folder.
+fn told(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut folders = vec![folder.join("warehouse")];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "parquet") {
+                let bytes = Bytes::from(std::fs::read(&path).unwrap());
+                let rows = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+                for batch in rows.build().unwrap().map(Result::unwrap) {
+                    for row in (0..batch.num_rows()).map(|row| row_of(&batch, row)) {
+                        let facts = FACTS.map(|name| row.get(name).cloned().unwrap_or_default());
+                        let path = row.get("out_file_path").and_then(Value::as_str);
+                        let path = path.map(|path| path.rsplit("out/").next().unwrap());
+                        let key = format!("{} {}", row["item_id"], row["asset_name"]);
+                        let facts = format!("{facts:?} {path:?}");
+                        found.entry(key).or_default().insert(facts);
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+const FACTS: [&str; 8] = [
+    "collection",
+    "sha256",
+    "out_file_sz",
+    "is_out_file_valid",
+    "error_class",
+    "error_code",
+    "validation_level",
+    "validation",
+];
 const COUNTED: [&str; 5] = ["assets", "good", "rejected", "downloaded", "rows_added"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,6 +289,124 @@ async fn two_assets_of_one_name_are_refused_before_the_first_byte_or_parted() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn items_of_what_was_downloaded_lead_to_the_files() {
+    let world = World::new().await;
+    world.healed.store(true, Ordering::SeqCst);
+    let (rows, out) = (world.rows(), world.path("out"));
+    let (given, written) = (world.path("items.ndjson"), world.path("local.ndjson"));
+    let mut text = String::new();
+    // The last item is in no file and its catalog is no API.
+    for number in 0..FILES - 1 {
+        let item = serde_json::json!({
+            "type": "Feature", "stac_version": "1.0.0", "id": format!("i/{number}"),
+            "collection": "s2", "geometry": null, "links": [],
+            "properties": {"datetime": "2024-06-01T00:00:00Z"},
+            "stac_extensions": ["https://stac-extensions.github.io/file/v2.0.0/schema.json"],
+            "assets": {
+                "B04": {"href": world.server.url(&format!("/{number}.tif?sig=canary")), "roles": ["data"]},
+                "B05": {"href": "https://h.example/b"},
+            },
+        });
+        text.push_str(&format!("{item}\n"));
+    }
+    std::fs::write(&given, text).unwrap();
+    let path = |path: &'_ PathBuf| path.to_str().unwrap().to_owned();
+    let (code, lines, _) = run(&[
+        "download",
+        &path(&rows),
+        "--out-dir",
+        &path(&out),
+        "--write-items",
+        &path(&written),
+        "--items",
+        &path(&given),
+        "--json",
+    ])
+    .await;
+    let summary = lines.last().unwrap();
+    assert_eq!((code, &summary["items_written"]), (7, &11.into()));
+    let missing = summary["items_missing"].as_array().unwrap();
+    assert!(missing.len() == 1 && missing[0].as_str().unwrap().contains("i/11"));
+    let text = std::fs::read_to_string(written).unwrap();
+    assert!(text.lines().count() == 11 && !text.contains("canary"));
+    for (number, line) in text.lines().enumerate() {
+        let item: Value = serde_json::from_str(line).unwrap();
+        let asset = &item["assets"]["B04"];
+        let bytes = std::fs::read(asset["href"].as_str().unwrap()).unwrap();
+        assert!(bytes == tiff(number));
+        assert_eq!(asset["file:size"], bytes.len());
+        assert!(asset["file:checksum"].as_str().unwrap().starts_with("1220"));
+        let origin = asset["alternate"]["origin"]["href"].as_str().unwrap();
+        assert!(origin.ends_with(&format!("/{number}.tif")), "{origin}");
+        assert_eq!(
+            (&asset["roles"][0], &item["stac_version"]),
+            (&"data".into(), &"1.0.0".into())
+        );
+        assert_eq!(item["assets"]["B05"]["href"], "https://h.example/b");
+        assert_eq!(item["stac_extensions"].as_array().unwrap().len(), 2);
+    }
+}
+
+/// A disk that is full: a file system of its own, seen by one process and its children alone.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_named_and_leaves_no_half_file() {
+    let world = World::new().await;
+    let (rows, out, lake) = (world.rows(), world.path("out"), world.path("lake"));
+    std::fs::create_dir(&out).unwrap();
+    let script = "mount -t tmpfs -o size=200k none \"$1\" || exit 99
+        \"$2\" download \"$3\" --out-dir \"$1\" --lake \"$4\" --json; code=$?
+        find \"$1\" -type f -exec sha256sum {} \\;
+        exit $code";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    command.args([
+        &*out,
+        Path::new(env!("CARGO_BIN_EXE_swath")),
+        &*rows,
+        &*lake,
+    ]);
+    let ran = tokio::task::spawn_blocking(move || command.output()).await;
+    let Ok(output) = ran.unwrap() else {
+        println!("NOT RUN: no unshare on this machine");
+        return;
+    };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(99) || stderr.contains("unshare") {
+        println!("NOT RUN: no file system may be mounted here: {stderr}");
+        return;
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (told, there): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.starts_with('{'));
+    let told: Vec<Value> = told
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let summary = told.last().unwrap();
+    assert!(
+        summary["failures"].to_string().contains("No space left"),
+        "{text}"
+    );
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    let good = told.iter().filter(|line| line["good"] == true);
+    let mut good: Vec<&str> = good.map(|line| line["sha256"].as_str().unwrap()).collect();
+    let mut there: Vec<&str> = there.iter().map(|line| &line[..64]).collect();
+    good.sort_unstable();
+    there.sort_unstable();
+    assert!(!good.is_empty() && good.len() < 8, "{text}");
+    assert_eq!(
+        there, good,
+        "what lies there is whole, and nothing else does: {text}"
+    );
+    println!(
+        "full disk: {} of 8 files, each whole, then {}",
+        good.len(),
+        summary["failures"]
+    );
+}
+
 /// Killed at random times, then the same command: the end is the calm run's. `SWATH_KILLS` sets how often, 6 by default.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -267,6 +425,8 @@ async fn a_run_that_was_killed_ends_like_a_calm_one() {
     ];
     let (_, lines, _) = run(&download).await;
     let (expected, figures_expected) = (rasters(&out), figures(&lines, COUNTED));
+    let told_expected = told(&out);
+    assert!(told_expected.len() == FILES && told_expected.values().all(|facts| facts.len() == 1));
     for seed in 0..kills {
         let mut random = rand::rngs::StdRng::seed_from_u64(seed);
         let world = World::new().await;
@@ -320,6 +480,7 @@ async fn a_run_that_was_killed_ends_like_a_calm_one() {
             table.1[0]["requests"], figures_expected[0],
             "seed {seed}: rows are missing"
         );
+        assert_eq!(told(&out), told_expected, "seed {seed}: other rows");
         let staged = std::fs::read_dir(out.join(".swath-staging")).map_or(0, Iterator::count);
         println!("kill {seed}: {staged} staged files left for the sweep");
     }

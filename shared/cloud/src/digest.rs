@@ -1,10 +1,11 @@
 //! Digests of a file, taken while its bytes go by.
 
+use crc_fast::{CrcAlgorithm, Digest as Crc};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
-/// A digest that a catalog promises: `file:checksum`, a multihash in hex.
+/// A digest that somebody promises: a catalog by `file:checksum`, a multihash in hex, or a host by its headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checksum {
     algorithm: Algorithm,
@@ -12,11 +13,28 @@ pub struct Checksum {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Algorithm {
+pub(crate) enum Algorithm {
+    Crc32,
+    Crc32c,
+    Crc64Nvme,
     Md5,
     Sha1,
     Sha256,
     Sha512,
+}
+
+impl Algorithm {
+    /// Returns the length of its digest in bytes.
+    fn bytes(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme => 8,
+            Self::Md5 => 16,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
 }
 
 /// Bytes of a digest below which a cut one proves nothing.
@@ -29,19 +47,29 @@ impl Checksum {
         let bytes = bytes_of_hex(text.trim())?;
         let (code, rest) = varint(&bytes)?;
         let (length, digest) = varint(rest)?;
-        let (algorithm, longest) = match code {
-            0xd5 => (Algorithm::Md5, 16),
-            0x11 => (Algorithm::Sha1, 20),
-            0x12 => (Algorithm::Sha256, 32),
-            0x13 => (Algorithm::Sha512, 64),
+        let algorithm = match code {
+            0xd5 => Algorithm::Md5,
+            0x11 => Algorithm::Sha1,
+            0x12 => Algorithm::Sha256,
+            0x13 => Algorithm::Sha512,
             _ => return None,
         };
         let whole = u64::try_from(digest.len()) == Ok(length);
-        let proves = (LEAST_DIGEST_BYTES..=longest).contains(&digest.len());
+        let proves = (LEAST_DIGEST_BYTES..=algorithm.bytes()).contains(&digest.len());
         (whole && proves).then(|| Self {
             algorithm,
             digest: digest.to_vec(),
         })
+    }
+
+    /// Takes a whole digest; nothing when it is of another length than its algorithm's.
+    pub(crate) fn whole(algorithm: Algorithm, digest: Vec<u8>) -> Option<Self> {
+        (digest.len() == algorithm.bytes()).then_some(Self { algorithm, digest })
+    }
+
+    /// Takes a whole digest in hex.
+    pub(crate) fn whole_hex(algorithm: Algorithm, digest: &str) -> Option<Self> {
+        Self::whole(algorithm, bytes_of_hex(digest)?)
     }
 
     /// Returns whether the promise is of another SHA-256 than this one (lower-case hex); of other algorithms it says no.
@@ -52,6 +80,9 @@ impl Checksum {
     /// Returns the promise in words: algorithm and hex digest.
     pub fn shown(&self) -> String {
         let name = match self.algorithm {
+            Algorithm::Crc32 => "crc32",
+            Algorithm::Crc32c => "crc32c",
+            Algorithm::Crc64Nvme => "crc64nvme",
             Algorithm::Md5 => "md5",
             Algorithm::Sha1 => "sha1",
             Algorithm::Sha256 => "sha256",
@@ -61,19 +92,66 @@ impl Checksum {
     }
 }
 
-/// Digests under way: always SHA-256, and the promised one's algorithm where it is another.
+/// Digests under way: always SHA-256, and the promised ones' algorithms where they are others.
 #[derive(Clone, Debug)]
 pub struct Hashing {
     sha256: Sha256,
-    promised: Option<(Checksum, Other)>,
+    promised: Option<Promise>,
+    /// What the host says of the body under way.
+    said: Vec<Promise>,
+}
+
+/// A promised digest, and its own under way.
+#[derive(Clone, Debug)]
+struct Promise {
+    checksum: Checksum,
+    other: Other,
 }
 
 #[derive(Clone, Debug)]
 enum Other {
+    Crc(Box<Crc>),
     Md5(Md5),
     Sha1(Sha1),
     Same,
     Sha512(Sha512),
+}
+
+impl Promise {
+    fn new(checksum: Checksum) -> Self {
+        let crc = |algorithm| Other::Crc(Box::new(Crc::new(algorithm)));
+        let other = match checksum.algorithm {
+            Algorithm::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc),
+            Algorithm::Crc32c => crc(CrcAlgorithm::Crc32Iscsi),
+            Algorithm::Crc64Nvme => crc(CrcAlgorithm::Crc64Nvme),
+            Algorithm::Md5 => Other::Md5(Md5::new()),
+            Algorithm::Sha1 => Other::Sha1(Sha1::new()),
+            Algorithm::Sha256 => Other::Same,
+            Algorithm::Sha512 => Other::Sha512(Sha512::new()),
+        };
+        Self { checksum, other }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match &mut self.other {
+            Other::Crc(hash) => hash.update(bytes),
+            Other::Md5(hash) => hash.update(bytes),
+            Other::Sha1(hash) => hash.update(bytes),
+            Other::Sha512(hash) => hash.update(bytes),
+            Other::Same => {}
+        }
+    }
+
+    fn is_kept(&self, sha256: &[u8]) -> bool {
+        let digest = &self.checksum.digest;
+        match &self.other {
+            Other::Crc(hash) => hash.finalize().to_be_bytes().ends_with(digest),
+            Other::Md5(hash) => hash.clone().finalize().starts_with(digest),
+            Other::Sha1(hash) => hash.clone().finalize().starts_with(digest),
+            Other::Sha512(hash) => hash.clone().finalize().starts_with(digest),
+            Other::Same => sha256.starts_with(digest),
+        }
+    }
 }
 
 /// Digests of a whole file.
@@ -83,52 +161,47 @@ pub struct Digests {
     pub sha256: String,
     /// Whether the promised checksum is that of the bytes; absent without a promise.
     pub promise_kept: Option<bool>,
+    /// The checksum that the host sent along and the bytes do not have, in words.
+    pub host_broken: Option<String>,
 }
 
 impl Hashing {
     /// Starts with no bytes.
     pub fn new(promised: Option<Checksum>) -> Self {
-        let promised = promised.map(|checksum| {
-            let other = match checksum.algorithm {
-                Algorithm::Md5 => Other::Md5(Md5::new()),
-                Algorithm::Sha1 => Other::Sha1(Sha1::new()),
-                Algorithm::Sha256 => Other::Same,
-                Algorithm::Sha512 => Other::Sha512(Sha512::new()),
-            };
-            (checksum, other)
-        });
-        let sha256 = Sha256::new();
-        Self { sha256, promised }
+        Self {
+            sha256: Sha256::new(),
+            promised: promised.map(Promise::new),
+            said: Vec::new(),
+        }
+    }
+
+    /// Takes what the host says of the body that begins now.
+    pub(crate) fn expect(&mut self, said: Vec<Checksum>) {
+        self.said = said.into_iter().map(Promise::new).collect();
     }
 
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
-        match &mut self.promised {
-            Some((_, Other::Md5(hash))) => hash.update(bytes),
-            Some((_, Other::Sha1(hash))) => hash.update(bytes),
-            Some((_, Other::Sha512(hash))) => hash.update(bytes),
-            Some((_, Other::Same)) | None => {}
+        for promise in self.promised.iter_mut().chain(&mut self.said) {
+            promise.update(bytes);
         }
     }
 
-    /// Forgets the bytes taken so far, not the promise.
+    /// Forgets the bytes taken so far and what the host said of them, not the promise.
     pub fn restart(&mut self) {
-        *self = Self::new(self.promised.take().map(|(checksum, _)| checksum));
+        *self = Self::new(self.promised.take().map(|promise| promise.checksum));
     }
 
     /// Returns the digests of the bytes taken so far.
     pub fn digests(&self) -> Digests {
         let sha256 = self.sha256.clone().finalize();
-        let promise_kept = self.promised.as_ref().map(|(checksum, other)| match other {
-            Other::Md5(hash) => hash.clone().finalize().starts_with(&checksum.digest),
-            Other::Sha1(hash) => hash.clone().finalize().starts_with(&checksum.digest),
-            Other::Sha512(hash) => hash.clone().finalize().starts_with(&checksum.digest),
-            Other::Same => sha256.starts_with(&checksum.digest),
-        });
+        let promise = self.promised.as_ref();
+        let broken = self.said.iter().find(|said| !said.is_kept(&sha256));
         Digests {
             sha256: hex(&sha256),
-            promise_kept,
+            promise_kept: promise.map(|promise| promise.is_kept(&sha256)),
+            host_broken: broken.map(|said| said.checksum.shown()),
         }
     }
 }

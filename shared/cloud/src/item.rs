@@ -34,6 +34,15 @@ pub struct FoundAsset {
     pub checksum: Option<String>,
 }
 
+/// An item as its catalog has it today.
+#[derive(Clone, Debug)]
+pub struct FoundItem {
+    /// Its JSON.
+    pub text: Box<RawValue>,
+    /// What its relative hrefs are relative to.
+    pub base: Url,
+}
+
 /// An item that could not be asked for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -124,11 +133,23 @@ impl Finder {
         Ok(Self { http, api })
     }
 
-    /// Asks the asset's catalog for its item, by a search for its id, since ids may contain slashes.
+    /// Asks the asset's catalog for what its item says of it today.
     ///
     /// # Errors
     /// When the catalog is no API, cannot be asked, or does not have the asset.
     pub async fn find(&self, asked: &DownloadAsset) -> Result<FoundAsset, FindError> {
+        let found = self.item(asked).await?;
+        let asset = Item::parse(found.text.get())
+            .ok()
+            .and_then(|item| asset_of(item, &found.base, &asked.asset_name));
+        asset.ok_or_else(|| unknown(asked))
+    }
+
+    /// Asks the asset's catalog for its item, by a search for its id, since ids may contain slashes.
+    ///
+    /// # Errors
+    /// When the catalog is no API, cannot be asked, or has no such item with the asset.
+    pub async fn item(&self, asked: &DownloadAsset) -> Result<FoundItem, FindError> {
         let catalog = &asked.job.catalog;
         if !matches!(catalog.scheme(), "https" | "http") {
             let catalog = catalog.to_string();
@@ -136,16 +157,19 @@ impl Finder {
         }
         let url = self.api.search_url(catalog).await?;
         let page = self.page(&url, asked).await?;
-        let found = page.features.iter().find_map(|feature| {
-            let item = Item::parse(feature.get()).ok()?;
-            let same = item.id == asked.item_id
-                && (asked.collection.is_none() || item.collection == asked.collection);
-            same.then(|| asset_of(item, feature, &url, &asked.asset_name))?
+        let found = page.features.into_iter().find(|feature| {
+            Item::parse(feature.get()).is_ok_and(|item| {
+                item.id == asked.item_id
+                    && (asked.collection.is_none() || item.collection == asked.collection)
+                    && item
+                        .assets
+                        .iter()
+                        .any(|asset| asset.key == asked.asset_name)
+            })
         });
-        found.ok_or_else(|| FindError::Unknown {
-            item_id: asked.item_id.clone(),
-            asset_name: asked.asset_name.clone(),
-        })
+        let text = found.ok_or_else(|| unknown(asked))?;
+        let base = base_of(&text, &url);
+        Ok(FoundItem { text, base })
     }
 
     async fn page(&self, url: &Url, asked: &DownloadAsset) -> Result<Page, FindError> {
@@ -175,13 +199,25 @@ impl Finder {
     }
 }
 
-fn asset_of(item: Item, feature: &RawValue, page: &Url, name: &str) -> Option<FoundAsset> {
-    let asset = item.assets.into_iter().find(|asset| asset.key == name)?;
+fn unknown(asked: &DownloadAsset) -> FindError {
+    FindError::Unknown {
+        item_id: asked.item_id.clone(),
+        asset_name: asked.asset_name.clone(),
+    }
+}
+
+/// Returns what an item's relative hrefs are relative to: its own address, else the page it came on.
+fn base_of(feature: &RawValue, page: &Url) -> Url {
     let links = serde_json::from_str::<Links>(feature.get()).ok();
     let own = links.and_then(|links| links.links.into_iter().find(|link| link.rel == "self"));
     let base = own.and_then(|own| page.join(&own.href).ok());
+    base.unwrap_or_else(|| page.clone())
+}
+
+fn asset_of(item: Item, base: &Url, name: &str) -> Option<FoundAsset> {
+    let asset = item.assets.into_iter().find(|asset| asset.key == name)?;
     let href = match Url::parse(&asset.href) {
-        Err(_) => String::from(base.as_ref().unwrap_or(page).join(&asset.href).ok()?),
+        Err(_) => String::from(base.join(&asset.href).ok()?),
         Ok(_) => asset.href,
     };
     Some(FoundAsset {

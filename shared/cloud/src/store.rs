@@ -11,6 +11,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use swath_core::{Class, Classify};
 use url::Url;
 
+use crate::publish::CreateOnly;
 use crate::retry::Retryable;
 
 /// A place for objects: a store, and the prefix below which ours lie.
@@ -194,6 +195,21 @@ pub fn open(uri_or_path: &str) -> Result<Store, StoreError> {
             folder(&path)
         }
         Place::Bucket(url) => bucket(&url),
+    }
+}
+
+/// Opens a place as [`open`] does, where objects are only made, never replaced: uploads in parts end in a refusal where an
+/// object lies by then.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for_files(uri_or_path: &str) -> Result<Store, StoreError> {
+    match place(uri_or_path)? {
+        Place::Folder(_) => open(uri_or_path),
+        Place::Bucket(url) => {
+            let builder = AmazonS3Builder::from_env();
+            bucket_with(builder.with_http_connector(CreateOnly), &url)
+        }
     }
 }
 

@@ -71,6 +71,11 @@ pub const CODES: &[Entry] = &[
     of("forbidden", &[Denied], "the host, or the disk, does not let us"),
     of("geometry", &[Invalid], "an item's geometry is no GeoJSON geometry"),
     of("gone", &[Invalid], "the file is not there"),
+    of(
+        "host_refused",
+        &[Invalid],
+        "the href's host is none of those that may be fetched from",
+    ),
     of("href_malformed", &[Invalid], "the href is no absolute address"),
     of("id_taken", &[Invalid], "two rasters would make the same item"),
     of("instant", &[Invalid], "a time of an item is no time"),

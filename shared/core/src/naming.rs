@@ -249,6 +249,8 @@ fn hex_value(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -332,6 +334,7 @@ mod tests {
                 "{key}"
             );
         }
+        println!("P1 27 hostile ids: expected all below the prefix, got all below the prefix");
     }
 
     #[test]
@@ -422,6 +425,32 @@ mod tests {
             any::<String>().prop_filter("not empty", |text| !text.is_empty()),
             "[a-z\u{e9}]{200,300}",
         ]
+    }
+
+    /// P2: a hundred thousand ids of the letters that escapes are made of, each with a key of its own.
+    #[test]
+    fn no_two_of_many_ids_share_a_segment() {
+        const LETTERS: [char; 16] = [
+            '.', '%', '2', 'E', 'e', 'F', '/', '\\', '@', 'a', 'A', ' ', '\u{e9}', '\u{301}', '{',
+            '\n',
+        ];
+        let (mut state, mut ids) = (1_u64, BTreeMap::new());
+        while ids.len() < 100_000 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let id: String = (0..3 + (state >> 60) % 6)
+                .map(|n| LETTERS[usize::try_from((state >> (20 + 4 * n)) & 15).unwrap()])
+                .collect();
+            let segment = segment("item id", &id).unwrap();
+            assert_eq!(decode(&segment).as_deref(), Some(id.as_str()), "{segment}");
+            let other = ids.insert(segment, id.clone());
+            assert!(other.is_none_or(|other| other == id), "{id:?}");
+        }
+        println!(
+            "P2 100000 ids: expected as many segments, got {}",
+            ids.len()
+        );
     }
 
     proptest! {

@@ -26,17 +26,19 @@ pub enum Signing {
     S3RequesterPays,
     /// A program is given the href and gives back another.
     Command,
+    /// A Lambda function is given the href and gives back another.
+    Lambda,
 }
 
 /// A way of signing that does not exist.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "unknown way of signing {0:?}: use none, planetary_computer, bearer, header, earthdata, s3, s3_requester_pays or command"
+    "unknown way of signing {0:?}: use none, planetary_computer, bearer, header, earthdata, s3, s3_requester_pays, command or lambda"
 )]
 pub struct UnknownSigning(String);
 
 impl Signing {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::None,
         Self::PlanetaryComputer,
         Self::Bearer,
@@ -45,6 +47,7 @@ impl Signing {
         Self::S3,
         Self::S3RequesterPays,
         Self::Command,
+        Self::Lambda,
     ];
 
     /// Returns the name used in jobs.
@@ -58,6 +61,7 @@ impl Signing {
             Self::S3 => "s3",
             Self::S3RequesterPays => "s3_requester_pays",
             Self::Command => "command",
+            Self::Lambda => "lambda",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use swath_cloud::fetch::FetchPolicy;
+use swath_cloud::fetch::{FetchPolicy, Parts};
 use swath_cloud::retry::Policy;
 use swath_cloud::sign::{Access, Buckets, Hosts};
 use swath_core::template::NameTemplate;
@@ -52,6 +52,19 @@ pub struct DownloadArgs {
     /// Fetch again what an earlier run found broken for good.
     #[arg(long)]
     pub retry_refused: bool,
+    /// Write the items of the files that are there now, one a line: `href` leads to the file, `file:size` and
+    /// `file:checksum` are the file's, `alternate` says where it came from.
+    #[arg(long, value_name = "FILE")]
+    pub write_items: Option<PathBuf>,
+    /// Where those items are, separated by commas: NDJSON, JSON, collections of items or GeoParquet. Items that are in none of
+    /// them are asked of their catalog.
+    #[arg(
+        long,
+        value_name = "F1,F2",
+        value_delimiter = ',',
+        requires = "write_items"
+    )]
+    pub items: Vec<PathBuf>,
     /// How files are fetched.
     #[command(flatten)]
     pub fetch: FetchArgs,
@@ -75,6 +88,9 @@ pub struct FetchArgs {
     /// Downloads at a time.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
+    /// Parts of one file that are fetched at a time where 64 MiB or more are left of it; 1 fetches each over one connection.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub parts: u8,
     /// Requests for one file at most.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_tries: u32,
@@ -84,8 +100,8 @@ pub struct FetchArgs {
     /// Fetch over http too, not only https. Hosts of this machine and its networks may always use it.
     #[arg(long)]
     pub allow_http: bool,
-    /// How hrefs are signed: `none`, `planetary_computer`, `bearer`, `header`, `earthdata`, `s3`, `s3_requester_pays` or
-    /// `command:PROG`.
+    /// How hrefs are signed: `none`, `planetary_computer`, `bearer`, `header`, `earthdata`, `s3`, `s3_requester_pays`,
+    /// `command:PROG` or `lambda:ARN`.
     #[arg(long, value_name = "HOW", default_value = "none")]
     pub sign: SignArg,
     /// The Planetary Computer's subscription key.
@@ -127,13 +143,15 @@ impl std::str::FromStr for Secret {
     }
 }
 
-/// A way of signing, and the program if it is one.
+/// A way of signing, and the program or function if it is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignArg {
     /// The way.
     pub signing: Signing,
     /// The program for `command`.
     pub command: Option<PathBuf>,
+    /// The ARN of the function for `lambda`.
+    pub lambda: Option<String>,
 }
 
 /// A way of signing that cannot be used.
@@ -146,27 +164,35 @@ pub enum SignArgError {
     /// `command` without a program.
     #[error("command needs a program: command:PROG")]
     NoProgram,
+    /// `lambda` without a function.
+    #[error("lambda needs a function: lambda:ARN")]
+    NoFunction,
 }
 
 impl std::str::FromStr for SignArg {
     type Err = SignArgError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some(program) = text
-            .strip_prefix("command:")
-            .filter(|name| !name.is_empty())
-        {
-            return Ok(Self {
-                signing: Signing::Command,
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let given = (!rest.is_empty()).then(|| rest.to_owned());
+        let sign = |signing| Self {
+            signing,
+            command: None,
+            lambda: None,
+        };
+        match (name.parse()?, given) {
+            (Signing::Command, Some(program)) => Ok(Self {
                 command: Some(program.into()),
-            });
-        }
-        match text.parse()? {
-            Signing::Command => Err(SignArgError::NoProgram),
-            signing => Ok(Self {
-                signing,
-                command: None,
+                ..sign(Signing::Command)
             }),
+            (Signing::Lambda, Some(arn)) => Ok(Self {
+                lambda: Some(arn),
+                ..sign(Signing::Lambda)
+            }),
+            (Signing::Command, None) => Err(SignArgError::NoProgram),
+            (Signing::Lambda, None) => Err(SignArgError::NoFunction),
+            (signing, None) => Ok(sign(signing)),
+            (_, Some(_)) => text.parse().map(sign).map_err(SignArgError::from),
         }
     }
 }
@@ -179,6 +205,10 @@ impl FetchArgs {
             allow_file: at_home,
             allow_private_hosts: at_home,
             max_size_bytes: self.largest_file,
+            parts: Parts {
+                at_once: self.parts.into(),
+                ..Parts::default()
+            },
             retry: Policy {
                 attempts: self.max_tries,
                 ..Policy::default()
@@ -199,6 +229,7 @@ impl FetchArgs {
             // The credentials are the user's own, and so is the disk.
             buckets: Buckets::Any,
             command: self.sign.command.clone(),
+            lambda: self.sign.lambda.clone(),
         }
     }
 }

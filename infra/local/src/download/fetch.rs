@@ -14,6 +14,7 @@ use swath_download::{Context, Fetched, Outcome, StartError};
 use url::{Host, Url};
 
 use super::args::FetchArgs;
+use super::items::ItemsWritten;
 use super::ledger::{Ledger, Written};
 use super::plan::Planned;
 use crate::exit::Exit;
@@ -87,12 +88,17 @@ pub(crate) struct AssetLine {
     bytes: u64,
     /// The file's size.
     pub(crate) size_bytes: Option<u64>,
+    /// Of the bytes that came, lower-case hex.
+    pub(crate) sha256: Option<String>,
     /// When its row was written.
     #[serde(skip)]
     pub(crate) last_update: Option<time::OffsetDateTime>,
     /// The row that asked for it.
     #[serde(skip)]
     pub(crate) number: usize,
+    /// Whether every other asset would fail alike: the disk is full, or takes no files.
+    #[serde(skip)]
+    stops: bool,
 }
 
 /// Assets on their way.
@@ -131,6 +137,12 @@ pub(crate) struct Tally {
     pub(crate) reasons: BTreeMap<String, u64>,
     /// Rows added to `swath.asset_files`.
     pub(crate) rows_added: u64,
+    /// Items written, where that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) items_written: Option<u64>,
+    /// Items that could not be had.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) items_missing: Vec<String>,
     /// What could not be written down.
     pub(crate) failures: Vec<String>,
     /// Whether it was interrupted.
@@ -141,7 +153,8 @@ pub(crate) struct Tally {
 }
 
 impl Fetching {
-    /// Fetches every asset; an interrupt, or a failure where that is asked for, leaves out what is not begun.
+    /// Fetches every asset; an interrupt, a place that takes no files, or a failure where that is asked for, leaves out what
+    /// is not begun.
     pub(crate) async fn run(self, planned: Vec<Planned>) -> Tally {
         let mut tally = Tally {
             event: "summary",
@@ -167,6 +180,10 @@ impl Fetching {
             done += 1;
             let good = tally.count(&line);
             self.tell(&line);
+            if line.stops {
+                tally.failures.extend(line.error);
+                break;
+            }
             if self.keep {
                 tally.settled.push(line);
             }
@@ -200,8 +217,10 @@ impl Fetching {
                 error: Some(chain(&error)),
                 bytes: 0,
                 size_bytes: None,
+                sha256: None,
                 last_update: None,
                 number: one.number,
+                stops: error.class() == Class::Denied,
             },
         }
     }
@@ -236,8 +255,10 @@ fn line_of(fetched: Fetched, number: usize) -> AssetLine {
         error: row.error,
         bytes: fetched.bytes_fetched,
         size_bytes: row.out_file_sz,
+        sha256: row.sha256,
         last_update: Some(row.last_update),
         number,
+        stops: false,
     }
 }
 
@@ -261,7 +282,13 @@ impl Tally {
     /// Adds what came of the rows.
     pub(crate) fn take(&mut self, written: Written) {
         self.rows_added = written.rows_added;
-        self.failures = written.failures;
+        self.failures.extend(written.failures);
+    }
+
+    /// Adds what came of the items.
+    pub(crate) fn take_items(&mut self, written: ItemsWritten) {
+        self.items_written = Some(written.items);
+        self.items_missing = written.missing;
     }
 
     /// Returns how the process ends.
@@ -270,7 +297,7 @@ impl Tally {
             Exit::Interrupted
         } else if !self.failures.is_empty() {
             Exit::Output
-        } else if self.good < self.assets {
+        } else if self.good < self.assets || !self.items_missing.is_empty() {
             Exit::Partial
         } else {
             Exit::Done
@@ -300,7 +327,11 @@ impl Tally {
         let reasons = reasons.map(|(code, count)| ("", format!("{count} x {code}")));
         let failures = self.failures.iter();
         let failures = failures.map(|failure| ("not written", failure.clone()));
-        for (name, value) in lines.into_iter().chain(reasons).chain(failures) {
+        let items = self.items_written.map(|items| ("items", items.to_string()));
+        let missing = self.items_missing.iter();
+        let missing = missing.map(|reason| ("not had", reason.clone()));
+        let more = reasons.chain(items).chain(missing).chain(failures);
+        for (name, value) in lines.into_iter().chain(more) {
             // Writing to a String cannot fail.
             let _ = writeln!(table, "  {name:<12} {value}");
         }

@@ -3,6 +3,7 @@
 mod args;
 mod csv;
 mod fetch;
+mod items;
 mod ledger;
 mod plan;
 mod rows;
@@ -38,7 +39,7 @@ pub(crate) async fn command(arguments: DownloadArgs) -> Result<Exit, CommandErro
         return Ok(Exit::Done);
     }
     let (run_id, json) = (run_id(&planned), arguments.json);
-    let out = store::open(&arguments.out_dir);
+    let out = store::open_for_files(&arguments.out_dir);
     let out = out.map_err(|error| CommandError::Output(Box::new(error)))?;
     let lake = arguments.lake.clone().or_else(|| out.local_root.clone());
     // Next to a bucket of files the rows stay on this machine.
@@ -50,10 +51,15 @@ pub(crate) async fn command(arguments: DownloadArgs) -> Result<Exit, CommandErro
         concurrency: arguments.fetch.concurrency,
         fail_fast: arguments.fail_fast,
         json,
-        keep: false,
+        keep: arguments.write_items.is_some(),
     };
+    let asked = fetching.keep.then(|| planned.clone());
     let mut tally = fetching.run(planned).await;
     tally.take(ledger.close().await);
+    if let (Some(to), Some(asked)) = (&arguments.write_items, asked) {
+        let settled = std::mem::take(&mut tally.settled);
+        tally.take_items(items::write(to, &arguments.items, &asked, &settled).await?);
+    }
     tell(&tally, json);
     Ok(tally.exit())
 }

@@ -16,7 +16,7 @@ use super::rows::Row;
 pub(crate) struct Planned {
     pub(crate) asked: DownloadAsset,
     pub(crate) key: String,
-    /// The row that asks for it, from 0.
+    /// Its place in the plan, or the row that asks for it, from 0.
     pub(crate) number: usize,
 }
 
@@ -89,7 +89,11 @@ pub(crate) fn plan(
     if planned.is_empty() {
         return Err(PlanError::Nothing);
     }
-    part(planned, arguments.on_collision)
+    let mut planned = part(planned, arguments.on_collision)?;
+    for (number, one) in planned.iter_mut().enumerate() {
+        one.number = number;
+    }
+    Ok(planned)
 }
 
 fn catalog_of(row: &Row, arguments: &DownloadArgs, origin: &Url) -> Result<Url, PlanError> {

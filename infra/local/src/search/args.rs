@@ -77,7 +77,8 @@ pub struct SearchArgs {
     /// signed is named and left as it is (exit code 7).
     #[arg(long)]
     pub sign_hrefs: bool,
-    /// How `--sign-hrefs` signs: `planetary_computer` (Azure blobs get a token, all else is left as it is), `command:PROG`, `none`.
+    /// How `--sign-hrefs` signs: `planetary_computer` (Azure blobs get a token, all else is left as it is), `command:PROG`,
+    /// `lambda:ARN`, `none`.
     #[arg(long, value_name = "HOW", default_value = "planetary_computer")]
     pub sign: SignArg,
     /// The Planetary Computer's subscription key.
@@ -141,7 +142,7 @@ pub enum ArgumentError {
     To(PathBuf),
     /// A way of signing that goes along with a request, not into an href.
     #[error(
-        "--sign {0}: its secret cannot stand in an href; use planetary_computer, command:PROG or none"
+        "--sign {0}: its secret cannot stand in an href; use planetary_computer, command:PROG, lambda:ARN or none"
     )]
     Sign(swath_core::Signing),
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::fetch::Sign;
 use swath_cloud::http::{self, HttpError, Timeouts};
-use swath_cloud::sign::{Command, PlanetaryComputer};
+use swath_cloud::sign::{Command, Function, PlanetaryComputer};
 use swath_core::{Redacted, Signing};
 use url::Url;
 
@@ -32,6 +32,11 @@ impl Hrefs {
                 Some(Arc::new(PlanetaryComputer::new(client, key, clock)))
             }
             (Signing::Command, Some(program)) => Some(Arc::new(Command::new(program.clone()))),
+            (Signing::Lambda, _) => {
+                let client = http::for_apis(Timeouts::default()).map_err(HrefsError::Http)?;
+                let arn = asked.lambda.clone().unwrap_or_default();
+                Some(Arc::new(Function::new(client, arn, clock)))
+            }
             (other, _) => return Err(HrefsError::Argument(ArgumentError::Sign(other))),
         };
         Ok(Self {

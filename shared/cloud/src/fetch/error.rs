@@ -38,6 +38,12 @@ pub enum FetchError {
         /// Where it leads.
         address: String,
     },
+    /// The host is none of those that may be fetched from.
+    #[error("{url}: not among the hosts that may be fetched from (SWATH_ASSET_HOSTS)")]
+    Unlisted {
+        /// The address.
+        url: String,
+    },
     /// The port is not one of the web's.
     #[error("{url}: port {port} is not fetched from, only 80 and 443")]
     Port {
@@ -207,6 +213,7 @@ impl FetchError {
             Self::Scheme { .. } => "scheme_refused",
             Self::Credentials { .. } => "credentials_in_href",
             Self::Private { .. } => "private_address",
+            Self::Unlisted { .. } => "host_refused",
             Self::Port { .. } => "port_refused",
             Self::Downgrade { .. } => "redirect_to_http",
             Self::Nowhere { .. } => "redirect_to_nowhere",
@@ -239,6 +246,7 @@ impl FetchError {
             Self::Scheme { .. }
                 | Self::Credentials { .. }
                 | Self::Private { .. }
+                | Self::Unlisted { .. }
                 | Self::Port { .. }
                 | Self::Downgrade { .. }
                 | Self::TooLarge { .. }

@@ -37,6 +37,9 @@ pub(crate) fn check(policy: &FetchPolicy, url: &Url) -> Result<(), FetchError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(FetchError::Credentials { url: shown() });
     }
+    if !policy.hosts.is_empty() && !url.host_str().is_some_and(|host| policy.hosts.have(host)) {
+        return Err(FetchError::Unlisted { url: shown() });
+    }
     if policy.allow_private_hosts {
         return Ok(());
     }
@@ -151,6 +154,8 @@ impl Resolve for SystemResolver {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::fetch::testing::say;
+    use crate::sign::Hosts;
 
     /// Hosts that lead into our own networks, in every spelling.
     pub(crate) const HOSTILE_HOSTS: [&str; 54] = [
@@ -243,6 +248,19 @@ pub(crate) mod tests {
         for href in HOSTILE_HREFS {
             assert!(refused(href), "{href}");
         }
+        let all = HOSTILE_HOSTS.len() + HOSTILE_HREFS.len();
+        let fault = format!("{all} hostile addresses");
+        say(
+            "S1",
+            &fault,
+            "all refused, 0 dialled",
+            "all refused, 0 dialled",
+        );
+        let literals = HOSTILE_HOSTS.iter().filter(|host| {
+            Url::parse(&format!("https://{host}/")).is_ok_and(|url| url.domain().is_none())
+        });
+        let fault = format!("{} literal addresses", literals.count());
+        say("S6", &fault, "refused without a resolver", "refused");
     }
 
     #[test]
@@ -274,6 +292,37 @@ pub(crate) mod tests {
         assert!(!open("http://user:pw@127.0.0.1/"));
     }
 
+    /// S8.
+    #[test]
+    fn a_list_of_hosts_is_exact() {
+        let policy = FetchPolicy {
+            allow_http: true,
+            hosts: Hosts::new(["data.example.com", ".earth.example"]),
+            ..FetchPolicy::default()
+        };
+        let open = |href: &str| check(&policy, &Url::parse(href).unwrap()).is_ok();
+        let allowed = [
+            "https://data.example.com/a",
+            "https://DATA.example.com/a",
+            "https://a.b.earth.example/",
+        ];
+        let refused = [
+            "https://evil-data.example.com/a",
+            "https://data.example.com.evil.org/a",
+            "https://data.example.com@evil.org/a",
+            "https://example.com/a",
+            "https://evilearth.example/a",
+            "https://8.8.8.8/a",
+            "https://127.0.0.1/a",
+            "http://localhost/a",
+        ];
+        let allowed = allowed.iter().filter(|href| open(href)).count();
+        let refused = refused.iter().filter(|href| !open(href)).count();
+        assert_eq!((allowed, refused), (3, 8));
+        let got = format!("{allowed} allowed, {refused} refused");
+        say("S8", "a list of 2 hosts", "3 allowed, 8 refused", got);
+    }
+
     /// Leads every name to the same addresses, and counts the questions.
     struct Fixed(Vec<SocketAddr>, std::sync::atomic::AtomicUsize);
 
@@ -298,6 +347,34 @@ pub(crate) mod tests {
             .unwrap();
         assert_eq!(handed.collect::<Vec<_>>(), [addresses[1], addresses[3]]);
         assert_eq!(inner.1.load(std::sync::atomic::Ordering::SeqCst), 1);
+        say(
+            "S3",
+            "a name that changes its mind",
+            "1 question, what was checked is dialled",
+            "1 question",
+        );
+    }
+
+    /// S7 itself is the two properties below.
+    #[test]
+    fn special_blocks_end_where_they_end() {
+        for (inside, outside) in [
+            ("10.255.255.255", "11.0.0.0"),
+            ("100.127.255.255", "100.128.0.0"),
+            ("172.31.255.255", "172.32.0.0"),
+            ("169.254.255.255", "169.255.0.0"),
+            ("198.19.255.255", "198.20.0.0"),
+            ("fdff::", "2600::"),
+        ] {
+            let public = |text: &str| is_public(text.parse().unwrap());
+            assert!(!public(inside) && public(outside), "{inside} {outside}");
+        }
+        say(
+            "S7",
+            "addresses of special blocks",
+            "none is public",
+            "none is public",
+        );
     }
 
     proptest::proptest! {

@@ -7,6 +7,7 @@ mod error;
 pub(crate) mod guard;
 mod headers;
 mod range;
+mod said;
 mod sign;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use reqwest::dns::Resolve;
 use reqwest::header::{HeaderMap, LOCATION};
 use swath_core::{Class, Classify as _, Signing, redact_url};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::clock::Clock;
@@ -32,7 +34,7 @@ pub(crate) use error::cause;
 pub use guard::is_public;
 pub use range::Part;
 pub use sign::{Sign, SignError, Signed, Signers, Unsigned};
-pub use transfer::{Body, Transfer};
+pub use transfer::{Body, Parts, Transfer};
 
 /// Hosts that serve no files but pages to log in.
 const LOGIN_HOSTS: [&str; 4] = [
@@ -55,6 +57,8 @@ pub struct FetchPolicy {
     pub allow_file: bool,
     /// Whether hosts outside the open internet, and ports other than the web's, are fetched from.
     pub allow_private_hosts: bool,
+    /// The only hosts that are fetched from; any when there are none.
+    pub hosts: crate::sign::Hosts,
     /// Bytes that a file may have.
     pub max_size_bytes: u64,
     /// Redirects followed for one request.
@@ -67,6 +71,8 @@ pub struct FetchPolicy {
     pub timeouts: Timeouts,
     /// Bytes that each window of `timeouts.idle` must bring; fewer count as silence.
     pub least_bytes: u64,
+    /// How large files are fetched in parts.
+    pub parts: Parts,
 }
 
 impl Default for FetchPolicy {
@@ -76,12 +82,14 @@ impl Default for FetchPolicy {
             allow_http: false,
             allow_file: false,
             allow_private_hosts: false,
+            hosts: crate::sign::Hosts::default(),
             max_size_bytes: 64 << 30,
             max_redirects: 5,
             retry: Policy::default(),
             rests: false,
             timeouts: Timeouts::default(),
             least_bytes: 16 << 10,
+            parts: Parts::default(),
         }
     }
 }
@@ -94,6 +102,8 @@ pub struct Fetcher {
     signers: Signers,
     clock: Arc<dyn Clock>,
     hosts: Option<Hosts>,
+    /// Rights to fetch a file in parts.
+    in_parts: Arc<Semaphore>,
 }
 
 impl Fetcher {
@@ -129,6 +139,7 @@ impl Fetcher {
             policy,
             signers,
             clock,
+            in_parts: Arc::new(Semaphore::new(transfer::FILES_AT_ONCE)),
         })
     }
 

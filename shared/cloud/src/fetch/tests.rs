@@ -1,4 +1,5 @@
 mod attempts;
+mod parts;
 mod places;
 mod resume;
 

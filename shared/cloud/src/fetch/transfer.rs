@@ -1,5 +1,7 @@
 //! One file on its way: attempts, resumption, and what is known of the bytes so far.
 
+mod parts;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,10 +12,13 @@ use tokio::io::AsyncReadExt as _;
 use url::Url;
 
 use super::headers::{self, ContentRange, Validator};
-use super::{FetchError, Fetcher, Signed};
+use super::{FetchError, Fetcher, Signed, said};
 use crate::digest::{Checksum, Digests, Hashing};
 use crate::publish::StagedFile;
 use crate::retry::Retryable;
+
+pub(super) use parts::FILES_AT_ONCE;
+pub use parts::Parts;
 
 /// Bytes read from a local source at once.
 const READ_BYTES: usize = 256 << 10;
@@ -48,6 +53,8 @@ pub struct Transfer<'a> {
     attempts: u32,
     bytes_fetched: u64,
     last_status: Option<u16>,
+    /// Whether the rest is to come over one connection, since parts beside one another did not come.
+    alone: bool,
 }
 
 impl<'a> Transfer<'a> {
@@ -70,6 +77,7 @@ impl<'a> Transfer<'a> {
             attempts: 0,
             bytes_fetched: 0,
             last_status: None,
+            alone: false,
         }
     }
 
@@ -169,6 +177,7 @@ impl<'a> Transfer<'a> {
             200 | 203 => {
                 self.restart(staged);
                 self.total = headers::length(response.headers());
+                self.hashing.expect(said::checksums(response.headers()));
             }
             206 => self.check_range(&response, &shown, staged)?,
             416 if self.received > 0 => {
@@ -184,7 +193,13 @@ impl<'a> Transfer<'a> {
         // A partial answer may leave out what the first one said.
         self.validator = Validator::of(response.headers()).or(self.validator.take());
         self.etag = headers::etag(response.headers()).or(self.etag.take());
-        self.stream(response, &shown, staged).await
+        match self.may_part(&response) {
+            Some(_permit) => {
+                let parts = self.stream_parts((response, signed), &shown, staged);
+                Box::pin(parts).await
+            }
+            None => self.stream(response, &shown, staged).await,
+        }
     }
 
     /// Asks for the rest of a file that broke off, if it is still the same file.
@@ -270,6 +285,11 @@ impl<'a> Transfer<'a> {
                 Err(error) => return Err(self.broken_off(&response, error, shown)),
             }
         }
+        self.whole(shown)
+    }
+
+    /// Says whether all bytes came that were promised.
+    fn whole(&self, shown: &str) -> Result<(), FetchError> {
         match self.total {
             Some(expected) if expected != self.received => Err(FetchError::CutShort {
                 url: shown.to_owned(),

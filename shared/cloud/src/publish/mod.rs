@@ -2,11 +2,10 @@
 //!
 //! On a local store a proven file is renamed into place, which the file system does at once and refuses where a file
 //! lies. On an object store a file of up to [`SINGLE_PUT_BYTES`] goes up in one request that the store refuses where an
-//! object lies (`If-None-Match: *`). A larger one goes up in parts after a look at the place; between that look and the
-//! last part another writer could publish the same key, and the later one would then replace it. That window is harmless
-//! as long as both bring the same bytes.
+//! object lies (`If-None-Match: *`). A larger one goes up in parts, which become an object only if none lies there by then.
 
 mod block;
+mod create;
 mod spill;
 mod staged;
 mod staging;
@@ -27,6 +26,7 @@ use crate::digest::{Checksum, Digests, Hashing};
 use crate::retry::{Policy, Retryable};
 use crate::store::{Store, class_of, class_of_io};
 
+pub(crate) use create::CreateOnly;
 pub use staged::{Content, Held, StagedFile};
 pub use staging::{STALE_AFTER, Staging};
 pub use upload::SINGLE_PUT_BYTES;

@@ -6,11 +6,12 @@ use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
 use super::*;
 use crate::clock::testing::FakeClock;
+use crate::fetch::testing::say;
 
 const KEY: &str = "c/17%2F0313/B04.tif";
 
@@ -115,6 +116,7 @@ async fn a_link_that_leads_out_of_the_store_is_not_followed() {
     let error = published(&out, b"x").await.unwrap_err();
     assert!(matches!(error, PublishError::Escapes { .. }), "{error}");
     assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    say("P3", "a link out of the root", "refused", "refused");
 }
 
 #[tokio::test]
@@ -153,6 +155,30 @@ enum Fault {
     RacedAndLost,
     /// Not stored.
     Down,
+    /// Another writer's object appears while the parts go up.
+    Late,
+}
+
+/// An upload whose completion is refused.
+#[derive(Debug)]
+struct TooLate(Box<dyn MultipartUpload>);
+
+#[async_trait]
+impl MultipartUpload for TooLate {
+    fn put_part(&mut self, bytes: PutPayload) -> UploadPart {
+        self.0.put_part(bytes)
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        Err(object_store::Error::Precondition {
+            path: "c".to_owned(),
+            source: "412".into(),
+        })
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.0.abort().await
+    }
 }
 
 impl std::fmt::Display for Faulty {
@@ -176,7 +202,7 @@ impl ObjectStore for Faulty {
                 self.inner.put_opts(at, bytes, how).await?;
                 Err(exists())
             }
-            Some(Fault::RacedAndLost) => Err(exists()),
+            Some(Fault::RacedAndLost | Fault::Late) => Err(exists()),
             Some(Fault::Down) => Err(object_store::Error::Generic {
                 store: "faulty",
                 source: "503".into(),
@@ -189,7 +215,12 @@ impl ObjectStore for Faulty {
         at: &Path,
         how: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(at, how).await
+        let upload = self.inner.put_multipart_opts(at, how).await?;
+        if !matches!(self.faults.first(), Some(Fault::Late)) {
+            return Ok(upload);
+        }
+        self.inner.put(at, PutPayload::from_static(b"x")).await?;
+        Ok(Box::new(TooLate(upload)))
     }
 
     async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
@@ -227,6 +258,16 @@ fn faulty(faults: &[Fault]) -> (Arc<Faulty>, Store) {
         ..Store::in_memory()
     };
     (store, out)
+}
+
+#[tokio::test]
+async fn parts_that_come_too_late_replace_nothing() {
+    let (store, out) = faulty(&[Fault::Late]);
+    let bytes = vec![7; usize::try_from(SINGLE_PUT_BYTES).unwrap() + 1];
+    let error = published(&out, &bytes).await.unwrap_err();
+    assert!(matches!(error, PublishError::Occupied { .. }), "{error}");
+    let there: Vec<ObjectMeta> = store.inner.list(None).try_collect().await.unwrap();
+    assert!(there.len() == 1 && there[0].size == 1, "{there:?}");
 }
 
 /// O2.

@@ -44,7 +44,7 @@ impl<'a> Upload<'a> {
         } else if present(self.out, self.key).await?.is_some() {
             None
         } else {
-            Some(self.parts().await?)
+            self.parts().await?
         };
         match put {
             Some(put) => Ok(Published {
@@ -69,7 +69,8 @@ impl<'a> Upload<'a> {
         }
     }
 
-    async fn parts(&self) -> Result<object_store::PutResult, PublishError> {
+    /// Puts the file in parts; nothing where an object lies by the time they are all there.
+    async fn parts(&self) -> Result<Option<object_store::PutResult>, PublishError> {
         let path = self.out.path(self.key);
         let failed = |source| PublishError::Store {
             path: path.clone(),
@@ -78,7 +79,11 @@ impl<'a> Upload<'a> {
         let upload = self.out.store.put_multipart(&path).await.map_err(failed)?;
         let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
         match self.send(&mut parts).await {
-            Ok(()) => parts.finish().await.map_err(failed),
+            Ok(()) => match parts.finish().await {
+                Ok(put) => Ok(Some(put)),
+                Err(object_store::Error::Precondition { .. }) => Ok(None),
+                Err(error) => Err(failed(error)),
+            },
             Err(error) => {
                 // What stays behind after this fails too is the bucket's lifecycle rule to clear.
                 if let Err(left) = parts.abort().await {

@@ -1,6 +1,7 @@
 //! Signers of hrefs: who gives out access, and who may see it.
 
 mod command;
+mod function;
 mod header;
 mod planetary;
 pub mod s3;
@@ -17,6 +18,7 @@ use crate::fetch::Signers;
 use crate::http::{self, HttpError, Timeouts};
 
 pub use command::Command;
+pub use function::Function;
 pub use header::{Header, HeaderError};
 pub use planetary::PlanetaryComputer;
 pub use s3::{Buckets, S3};
@@ -69,6 +71,8 @@ pub struct Access {
     pub buckets: Buckets,
     /// The program for `command`.
     pub command: Option<PathBuf>,
+    /// The ARN of the function for `lambda`.
+    pub lambda: Option<String>,
 }
 
 /// Signers that cannot be set up.
@@ -112,6 +116,10 @@ impl Access {
         if let Some(program) = &self.command {
             let command = Command::new(program.clone());
             signers = signers.with(Signing::Command, Arc::new(command));
+        }
+        if let Some(arn) = &self.lambda {
+            let function = Function::new(client, arn.clone(), Arc::clone(clock));
+            signers = signers.with(Signing::Lambda, Arc::new(function));
         }
         Ok(signers)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::presigning::PresigningConfig;
-use aws_sdk_s3::types::RequestPayer;
+use aws_sdk_s3::types::{ChecksumMode, RequestPayer};
 use aws_smithy_http_client::tls;
 use percent_encoding::percent_decode_str;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -173,7 +173,8 @@ impl S3 {
     }
 }
 
-async fn load() -> SdkConfig {
+/// Loads settings and credentials of the environment.
+pub(super) async fn load() -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(
             tls::rustls_provider::CryptoMode::Ring,
@@ -210,6 +211,7 @@ impl Sign for S3 {
             .key(key);
         let payer = self.pays.then_some(RequestPayer::Requester);
         let request = request.set_request_payer(payer);
+        let request = request.checksum_mode(ChecksumMode::Enabled);
         let valid =
             PresigningConfig::expires_in(VALID).map_err(|error| failed(error.to_string()))?;
         let presigned = request.presigned(valid).await;

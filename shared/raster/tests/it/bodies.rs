@@ -3,7 +3,7 @@
 use swath_raster::synth::{CogSpec, cog};
 use swath_raster::{Code, Expected, Kind, Level, Outcome};
 
-use crate::support::{Form, Image, check, check_as, write};
+use crate::support::{Form, Image, check, check_as, say, write};
 
 const TIFF: Expected<'_> = Expected {
     size_bytes: None,
@@ -11,6 +11,7 @@ const TIFF: Expected<'_> = Expected {
     name: Some("B04.tif"),
 };
 
+/// T1.
 #[test]
 fn error_bodies_are_known_by_what_they_say() {
     let slow = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
@@ -84,6 +85,12 @@ fn error_bodies_are_known_by_what_they_say() {
             );
         }
     }
+    say(
+        "T1",
+        "13 error bodies at 4 levels",
+        "each by its code",
+        "each by its code",
+    );
 }
 
 #[test]
@@ -147,6 +154,7 @@ fn documents_that_were_promised_are_not_errors() {
     }
 }
 
+/// T15.
 #[test]
 fn a_raster_under_another_rasters_name_is_judged_by_its_content() {
     let file = write(Form::default(), &[Image::default()]);
@@ -171,6 +179,12 @@ fn a_raster_under_another_rasters_name_is_judged_by_its_content() {
     assert_eq!(
         verdict.warnings,
         ["tiff was promised and the content is jp2"]
+    );
+    say(
+        "T15",
+        "TIFF as .jp2, JP2 as .tif",
+        "good by content, 1 warning",
+        "good by content, 1 warning",
     );
 }
 

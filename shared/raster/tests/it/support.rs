@@ -22,6 +22,15 @@ pub(crate) fn check_as(bytes: &[u8], expected: &Expected<'_>, level: Level) -> V
     validate(&mut Cursor::new(bytes), expected, level).unwrap()
 }
 
+/// Prints what became of an injected fault: `ID fault expected got`.
+#[allow(
+    clippy::print_stdout,
+    reason = "tests tell their figures on standard output"
+)]
+pub(crate) fn say(id: &str, fault: &str, expected: &str, got: impl std::fmt::Display) {
+    println!("{id} {fault}: expected {expected}, got {got}");
+}
+
 /// A file in memory that counts the bytes read from it.
 pub(crate) struct Counted<'b> {
     inner: Cursor<&'b [u8]>,

@@ -7,7 +7,7 @@ use swath_raster::{Code, Expected, Level, Outcome, validate};
 
 use crate::support::{
     Counted, DEFLATE, FORMS, Form, Image, JPEG, LZW, NONE, PACKBITS, STRIPS, TILES, ZSTD, check,
-    chunk_range, deflate, write,
+    chunk_range, deflate, say, write,
 };
 
 /// The file cut at every 64th of its length.
@@ -15,6 +15,7 @@ fn cuts(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     (1..64).map(|part| &file[..file.len() * part / 64])
 }
 
+/// T3.
 #[test]
 fn a_cog_cut_at_every_64th_is_refused_by_its_structure_alone() {
     let mut missed_by_decoder = 0;
@@ -51,6 +52,12 @@ fn a_cog_cut_at_every_64th_is_refused_by_its_structure_alone() {
             .filter(|cut| check(cut, Level::Structure).code == Code::Truncated)
             .count();
         assert_eq!(refused, 63, "{spec:?}");
+        say(
+            "T3",
+            &format!("COG of {} pixels cut at each 64th", spec.width),
+            "63/63 truncated",
+            format!("{refused}/63"),
+        );
         missed_by_decoder += cuts(&file)
             .filter(|cut| decodes_first_and_opens(cut))
             .count();
@@ -90,6 +97,7 @@ fn every_form_cut_at_every_64th_is_refused() {
     }
 }
 
+/// T2.
 #[test]
 fn nothing_or_a_part_of_the_header_is_no_file() {
     assert_eq!(check(b"", Level::Structure).code, Code::Empty);
@@ -105,8 +113,15 @@ fn nothing_or_a_part_of_the_header_is_no_file() {
             assert!(verdict.retryable);
         }
     }
+    say(
+        "T2",
+        "0 to 15 bytes of 4 forms",
+        "empty or truncated",
+        "empty or truncated",
+    );
 }
 
+/// T4.
 #[test]
 fn a_flipped_or_zeroed_byte_range_of_deflate_is_found() {
     let image = Image {
@@ -156,6 +171,12 @@ fn a_flipped_or_zeroed_byte_range_of_deflate_is_found() {
             assert_eq!(check(&broken, Level::Structure).code, Code::Ok);
         }
     }
+    say(
+        "T4",
+        "each byte of 16 tiles flipped, 4 ranges zeroed",
+        "decode_failed",
+        "decode_failed",
+    );
 }
 
 #[test]
@@ -204,6 +225,7 @@ fn an_offset_into_the_header_is_not_read_as_pixels() {
     );
 }
 
+/// T5.
 #[test]
 fn sizes_beyond_reason_are_refused_before_anything_is_allocated() {
     let huge = Image {
@@ -224,6 +246,8 @@ fn sizes_beyond_reason_are_refused_before_anything_is_allocated() {
         let verdict = validate(&mut source, &Expected::default(), Level::Full).unwrap();
         assert_eq!(verdict.code, code, "{verdict}");
         assert!(source.read < 4096, "{} bytes were read", source.read);
+        let got = format!("{} after {} bytes", verdict.code.as_str(), source.read);
+        say("T5", "2^31 pixels a side", "refused within 4096 bytes", got);
     }
 }
 
@@ -257,6 +281,7 @@ fn a_strip_that_claims_to_hold_gigabytes_is_refused_in_little_memory() {
     }
 }
 
+/// T6.
 #[test]
 fn an_array_longer_than_the_file_is_refused_before_it_is_read() {
     for (tag, form) in [
@@ -290,9 +315,12 @@ fn an_array_longer_than_the_file_is_refused_before_it_is_read() {
             "{verdict}"
         );
         assert!(source.read < 8192, "{} bytes were read", source.read);
+        let got = format!("truncated after {} bytes", source.read);
+        say("T6", "2^28 values", "truncated within 8192 bytes", got);
     }
 }
 
+/// T7.
 #[test]
 fn a_bomb_is_followed_no_further_than_its_tile_needs() {
     let bomb = deflate(&vec![0; 64 << 20]);
@@ -324,6 +352,8 @@ fn a_bomb_is_followed_no_further_than_its_tile_needs() {
         source.read,
         bomb.len()
     );
+    let got = format!("{} of {} bytes read", source.read, bomb.len());
+    say("T7", "64 MiB in a 256 byte tile", "stops at its size", got);
 }
 
 fn small_directory(next: u32) -> Vec<u8> {
@@ -350,6 +380,7 @@ fn followed_by(next: impl Fn(u32) -> u32) -> Vec<u8> {
     file
 }
 
+/// T8.
 #[test]
 fn loops_and_endless_chains_of_directories_are_malformed_at_once() {
     let mut itself = followed_by(|end| end);
@@ -385,6 +416,12 @@ fn loops_and_endless_chains_of_directories_are_malformed_at_once() {
         let verdict = check(&file, Level::Full);
         assert_eq!(verdict.code, Code::Malformed, "{what}: {verdict}");
     }
+    say(
+        "T8",
+        "IFD loops, a self-pointing SubIFD, 10^6 IFDs",
+        "malformed",
+        "malformed",
+    );
 }
 
 #[test]
@@ -482,6 +519,7 @@ fn a_fault_in_any_directory_counts() {
     }
 }
 
+/// T14.
 #[test]
 fn junk_after_the_end_is_a_warning() {
     let mut file = cog(&CogSpec {
@@ -498,6 +536,12 @@ fn junk_after_the_end_is_a_warning() {
         ["1024 bytes follow the last one that a directory refers to"]
     );
     assert_eq!(verdict.tiff.unwrap().trailing_bytes, 1024);
+    say(
+        "T14",
+        "1 KiB behind the end",
+        "good, 1 warning",
+        "good, 1 warning",
+    );
 }
 
 #[test]

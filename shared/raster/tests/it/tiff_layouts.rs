@@ -6,7 +6,7 @@ use swath_raster::{Code, Expected, Level, Outcome, validate};
 
 use crate::support::{
     DEFLATE, FAX4, FORMS, Form, Image, JPEG, LZW, NONE, PACKBITS, TILES, ZSTD, check, chunk_range,
-    write,
+    say, write,
 };
 
 fn good(file: &[u8], what: &str) {
@@ -25,6 +25,7 @@ fn good(file: &[u8], what: &str) {
     }
 }
 
+/// T11.
 #[test]
 fn every_codec_in_every_form_is_good() {
     let mut files = 0;
@@ -51,8 +52,15 @@ fn every_codec_in_every_form_is_good() {
         }
     }
     assert_eq!(files, 48);
+    say(
+        "T11",
+        "6 codecs in 8 layouts",
+        "48 good",
+        format!("{files} good"),
+    );
 }
 
+/// T12.
 #[test]
 fn every_depth_and_plane_order_is_good() {
     for (bits, format) in [
@@ -88,8 +96,10 @@ fn every_depth_and_plane_order_is_good() {
             }
         }
     }
+    say("T12", "depths, formats and plane orders", "good", "good");
 }
 
+/// T12.
 #[test]
 fn predictors_do_not_stand_in_the_way() {
     for (predictor, bits, format) in [(2, 8, 1), (2, 16, 1), (2, 32, 2), (3, 32, 3), (3, 64, 3)] {
@@ -118,6 +128,7 @@ fn predictors_do_not_stand_in_the_way() {
         Level::Structure,
     );
     assert_eq!(verdict.code, Code::Malformed, "{verdict}");
+    say("T12", "predictors 2 and 3", "good", "good");
 }
 
 #[test]
@@ -162,6 +173,7 @@ fn jpeg_and_fax_strips_and_tiles_are_good() {
     );
 }
 
+/// T11.
 #[test]
 fn a_codec_that_is_not_decoded_here_is_unverified_and_never_bad() {
     let schemes = [
@@ -197,8 +209,15 @@ fn a_codec_that_is_not_decoded_here_is_unverified_and_never_bad() {
         check(&write(Form::default(), &[image]), Level::Structure).code,
         Code::Malformed
     );
+    say(
+        "T11",
+        "18 codecs that are not decoded",
+        "unverified_codec",
+        "unverified_codec",
+    );
 }
 
+/// T13.
 #[test]
 fn all_directories_of_a_pyramid_with_masks_are_walked() {
     let tiled = |width, height, subfile| Image {
@@ -225,6 +244,12 @@ fn all_directories_of_a_pyramid_with_masks_are_walked() {
         );
         good(&file, "pyramid");
     }
+    say(
+        "T13",
+        "pyramid with masks and SubIFDs in 4 forms",
+        "6 of 6 IFDs",
+        "6 of 6 IFDs",
+    );
 }
 
 #[test]
@@ -262,6 +287,7 @@ fn sub_images_that_are_listed_and_chained_are_walked_once() {
     assert_eq!(verdict.tiff.unwrap().ifds, 3);
 }
 
+/// T10.
 #[test]
 fn sparse_tiles_are_counted_and_good() {
     let image = Image {
@@ -288,8 +314,15 @@ fn sparse_tiles_are_counted_and_good() {
         .tiff
         .unwrap();
     assert_eq!((report.tiles, report.sparse), (16, 16));
+    say(
+        "T10",
+        "10 of 16 tiles sparse, then all",
+        "good, counted",
+        "good, counted",
+    );
 }
 
+/// T9.
 #[test]
 fn data_beyond_four_gibibytes_are_found() {
     for form in [FORMS[2], FORMS[3]] {
@@ -317,6 +350,12 @@ fn data_beyond_four_gibibytes_are_found() {
             "1 of 1 strip of image 0 lies past the end of the file (5.3 GB)"
         );
     }
+    say(
+        "T9",
+        "BigTIFF in both byte orders, data at 5 GiB",
+        "ok; truncated when a byte is missing",
+        "ok; truncated when a byte is missing",
+    );
 }
 
 #[test]
