@@ -23,6 +23,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 use swath_cloud::clock::{Clock as _, SystemClock};
+use swath_cloud::digest::Hashing;
 use swath_cloud::fetch::testing::{Answer, ScriptedServer};
 use swath_raster::synth::{CogSpec, cog};
 use swath_table::plain::row_of;
@@ -356,7 +357,7 @@ async fn a_full_disk_is_named_and_leaves_no_half_file() {
     let (rows, out, lake) = (world.rows(), world.path("out"), world.path("lake"));
     std::fs::create_dir(&out).unwrap();
     let script = "mount -t tmpfs -o size=200k none \"$1\" || exit 99
-        \"$2\" download \"$3\" --out-dir \"$1\" --lake \"$4\" --json; code=$?
+        \"$2\" download \"$3\" --out-dir \"$1\" --lake \"$4\" --concurrency 1 --json; code=$?
         find \"$1\" -type f -exec sha256sum {} \\;
         exit $code";
     let mut command = Command::new("unshare");
@@ -391,15 +392,19 @@ async fn a_full_disk_is_named_and_leaves_no_half_file() {
     );
     assert_eq!(output.status.code(), Some(6), "{text}");
     let good = told.iter().filter(|line| line["good"] == true);
-    let mut good: Vec<&str> = good.map(|line| line["sha256"].as_str().unwrap()).collect();
-    let mut there: Vec<&str> = there.iter().map(|line| &line[..64]).collect();
-    good.sort_unstable();
-    there.sort_unstable();
-    assert!(!good.is_empty() && good.len() < 8, "{text}");
-    assert_eq!(
-        there, good,
-        "what lies there is whole, and nothing else does: {text}"
-    );
+    let good: BTreeSet<&str> = good.map(|line| line["sha256"].as_str().unwrap()).collect();
+    let there: BTreeSet<&str> = there.iter().map(|line| &line[..64]).collect();
+    // One that was put in its place while the run came to its end is whole too, and found by the next run.
+    let whole: BTreeSet<String> = (0..FILES)
+        .map(|number| {
+            let mut hashing = Hashing::new(None);
+            hashing.update(&tiff(number));
+            hashing.digests().sha256
+        })
+        .collect();
+    assert!(!good.is_empty() && there.len() < 8, "{text}");
+    assert!(good.is_subset(&there), "{text}");
+    assert!(there.iter().all(|one| whole.contains(*one)), "{text}");
     println!(
         "full disk: {} of 8 files, each whole, then {}",
         good.len(),

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use swath_cloud::fetch::is_public;
 use swath_cloud::store::Store;
 use swath_core::{Class, Classify as _, RunId, chain};
 use swath_download::{Context, Fetched, Outcome, StartError};
+use tokio::task::JoinSet;
 use url::{Host, Url};
 
 use super::args::FetchArgs;
@@ -161,11 +161,13 @@ impl Fetching {
             assets: planned.len() as u64,
             ..Tally::default()
         };
-        let this = &self;
-        let fetches = planned
-            .into_iter()
-            .map(|one| async move { this.one(&one).await });
-        let mut settled = stream::iter(fetches).buffer_unordered(self.concurrency.into());
+        let this = Arc::new(self);
+        // Each is a task of its own: bytes are hashed by the thread that read them, and need not wake another.
+        let mut fetches = JoinSet::new();
+        let mut waiting = planned.into_iter();
+        for one in waiting.by_ref().take(this.concurrency.into()) {
+            this.begin(one, &mut fetches);
+        }
         let mut done = 0;
         loop {
             let line = tokio::select! {
@@ -174,25 +176,42 @@ impl Fetching {
                     tally.interrupted = true;
                     break;
                 }
-                line = settled.next() => line,
+                line = fetches.join_next() => line,
             };
             let Some(line) = line else { break };
+            let line = match line {
+                Ok(line) => line,
+                Err(gone) => {
+                    tally.failures.push(gone.to_string());
+                    break;
+                }
+            };
             done += 1;
             let good = tally.count(&line);
-            self.tell(&line);
+            this.tell(&line);
             if line.stops {
                 tally.failures.extend(line.error);
                 break;
             }
-            if self.keep {
+            if this.keep {
                 tally.settled.push(line);
             }
-            if !good && self.fail_fast {
+            if !good && this.fail_fast {
                 break;
             }
+            if let Some(one) = waiting.next() {
+                this.begin(one, &mut fetches);
+            }
         }
+        // Whatever has begun ends here, and its clones of the queue of rows with it.
+        fetches.shutdown().await;
         tally.left = tally.assets - done;
         tally
+    }
+
+    fn begin(self: &Arc<Self>, one: Planned, fetches: &mut JoinSet<AssetLine>) {
+        let this = Arc::clone(self);
+        fetches.spawn(async move { this.one(&one).await });
     }
 
     async fn one(&self, one: &Planned) -> AssetLine {

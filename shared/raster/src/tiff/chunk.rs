@@ -22,7 +22,7 @@ const FURTHER_IMAGE: u64 = 2;
 /// Chunks that `window` decodes in all.
 const WINDOW_CHUNKS: u64 = 96;
 /// Decoded bytes after which `window` leaves a chunk of a large file: many beginnings find more than few whole chunks.
-const WINDOW_BYTES: u64 = 96 << 10;
+const WINDOW_BYTES: u64 = 32 << 10;
 /// What a hole that a lost write leaves is a multiple of; bytes of such a block that are looked at, and looks at most.
 const HOLE_BYTES: u64 = 4096;
 const PROBE_BYTES: usize = 16;
