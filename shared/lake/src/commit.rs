@@ -246,6 +246,7 @@ impl Work for Commit<'_> {
     type Done = Outcome;
 
     async fn prepare(&self, base: &Base) -> Result<Step<Self::Done>, LakeError> {
+        base.check_spec()?;
         let manifests = base.manifests(self.lake).await?;
         let (change, outcome) = self.plan(base, &manifests).await?;
         if change.add.is_empty() && change.remove.is_empty() {

@@ -80,6 +80,7 @@ impl Work for Replace<'_> {
     /// Files that others have added since stay as they are; where one that was merged is gone, its group is dropped: its
     /// rows live on elsewhere, and would be there twice.
     async fn prepare(&self, base: &Base) -> Result<Step<Compacted>, LakeError> {
+        base.check_spec()?;
         let manifests = base.manifests(self.lake).await?;
         let listed = base.files(self.lake, manifests.iter()).await?;
         let live: HashMap<&str, &LiveFile> = listed
@@ -165,7 +166,7 @@ impl Lake {
             figures: Compacted::default(),
             pace,
         };
-        let all_theirs = schema::has_more(table, &base.metadata);
+        let all_theirs = schema::has_more(table, &base.metadata) || base.check_spec().is_err();
         for (partition, files) in buckets {
             let groups = pack(files, how);
             if all_theirs || partition.is_some() != (table == TableName::StacItems) {

@@ -269,6 +269,15 @@ fn with_columns(
 }
 
 impl Base {
+    /// Checks that files of ours can be added: others may have changed the partitions since the lake was opened.
+    pub(crate) fn check_spec(&self) -> Result<(), LakeError> {
+        let checked = schema::check_spec(self.table, &self.metadata);
+        checked.map_err(|what| LakeError::Foreign {
+            table: self.table,
+            what,
+        })
+    }
+
     /// Begins the next version of the metadata.
     pub(crate) fn change(&self) -> TableMetadataBuilder {
         let before = Some(self.pointed.location.clone());

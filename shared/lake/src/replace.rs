@@ -105,6 +105,7 @@ impl Work for Replacement<'_> {
             });
             return Ok(Step::Nothing(known.collect()));
         }
+        base.check_spec()?;
         if schema::has_more(self.table, &base.metadata) {
             return Err(LakeError::Foreign {
                 table: self.table,

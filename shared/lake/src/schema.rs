@@ -185,7 +185,11 @@ pub(crate) fn reconcile(
     schema.map(Some).map_err(|error| error.to_string())
 }
 
-fn check_spec(table: TableName, metadata: &TableMetadata) -> std::result::Result<(), String> {
+/// Says why files of ours cannot be part of a table, if its partitions are not as ours.
+pub(crate) fn check_spec(
+    table: TableName,
+    metadata: &TableMetadata,
+) -> std::result::Result<(), String> {
     let found = metadata.default_partition_spec().fields();
     let wanted: &[_] = if table == TableName::StacItems {
         &SPEC

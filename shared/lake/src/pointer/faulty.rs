@@ -14,6 +14,8 @@ use super::{Effect, Pointed, PointerError, Swap, TablePointer};
 pub enum Fault {
     /// It works.
     None,
+    /// It is refused, as if others had been first.
+    Refused,
     /// It fails without an effect, and says so.
     Before,
     /// It fails without an effect, and cannot say so.
@@ -86,6 +88,7 @@ impl TablePointer for FaultyPointer {
         let asked = |effect| Err(PointerError::Asked { effect });
         match self.next() {
             Fault::None => self.inner.swap(table, expected, location).await,
+            Fault::Refused => Ok(Swap::Lost),
             Fault::Before => asked(Effect::None),
             Fault::BeforeUnknown => asked(Effect::Unknown),
             Fault::LostReply => {

@@ -26,7 +26,7 @@ const NO_TAG: &str = "\"00000000000000000000000000000000\"";
 /// No catalog is needed to read such a table: `PyIceberg`'s `StaticTable` and `DuckDB`'s `iceberg_scan` take its folder.
 #[derive(Clone, Debug)]
 pub struct S3Pointer {
-    place: Place,
+    pub(super) place: Place,
 }
 
 impl S3Pointer {

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod s3;
+mod wire;
 
 const ITEMS: TableName = TableName::StacItems;
 

@@ -92,6 +92,18 @@ async fn recomposed_batches_add_each_row_once() {
     check(&lake, ITEMS).await;
 }
 
+/// C10.
+#[tokio::test]
+async fn c10_a_file_that_a_batch_names_twice_is_added_once() {
+    let world = World::new();
+    let lake = world.lake().await;
+    let file = world.write(CELL, &[item("a", None)]).await;
+    let committed = commit(&lake, &[&file, &file]).await;
+    assert_eq!(committed.total().rows_added, 1);
+    assert_eq!(live_files(&lake, ITEMS).await.len(), 1);
+    check(&lake, ITEMS).await;
+}
+
 #[tokio::test]
 async fn files_of_one_batch_that_share_rows_add_each_once() {
     let world = World::new();
@@ -351,7 +363,7 @@ async fn metadata_files_older_than_a_hundred_commits_are_cleared_away() {
 
 /// C1 and C6: eight lakes on one database, each file delivered to two of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn eight_writers_at_once_lose_nothing_and_add_nothing_twice() {
+async fn c1_c6_eight_writers_at_once_lose_nothing_and_add_nothing_twice() {
     let world = Arc::new(World::new());
     world.lake().await;
     let mut files = Vec::new();

@@ -1,3 +1,5 @@
+use iceberg::spec::{Transform, UnboundPartitionSpec};
+
 use super::*;
 use crate::{Compaction, LEAST_GRACE};
 
@@ -43,7 +45,7 @@ impl Pace for OthersCommit<'_> {
 
 /// K1, K7 and C7.
 #[tokio::test]
-async fn compaction_keeps_every_row_and_survives_an_append_meanwhile() {
+async fn k1_k7_compaction_keeps_every_row_and_survives_an_append_meanwhile() {
     let (world, lake) = with_files().await;
     let before = rows(&lake).await;
     let dry = lake
@@ -85,7 +87,7 @@ async fn compaction_keeps_every_row_and_survives_an_append_meanwhile() {
 
 /// K2 and K3.
 #[tokio::test]
-async fn of_two_compactions_of_the_same_files_one_is_refused() {
+async fn k2_k3_of_two_compactions_of_the_same_files_one_is_refused() {
     let (world, lake) = with_files().await;
     let before = rows(&lake).await;
     let others: Arc<Lake> = Arc::new(world.lake().await);
@@ -123,7 +125,7 @@ impl Pace for OthersCompact {
 
 /// K6: files that no snapshot has are cleared away, but not before they are a day old, and none that one has.
 #[tokio::test]
-async fn orphans_go_when_they_are_old_and_nothing_else_does() {
+async fn k6_orphans_go_when_they_are_old_and_nothing_else_does() {
     let (world, lake) = with_files().await;
     let never = world.write(CELL, &[item("never committed", None)]).await;
     lake.compact(ITEMS, &HOW, false, &Tries::new(1))
@@ -172,6 +174,72 @@ async fn orphans_go_when_they_are_old_and_nothing_else_does() {
         (committed.total().rows_known, committed.total().rows_added),
         (1, 1)
     );
+}
+
+/// K8: what is not touched keeps its sequence numbers and its partition spec through merged manifests and compaction, and
+/// files of another spec are left as they are.
+#[tokio::test]
+async fn k8_sequence_numbers_and_files_of_another_partition_spec_stay_as_they_are() {
+    let (_world, lake) = with_files().await;
+    let before = entries(&lake).await;
+    lake.rewrite_manifests(ITEMS, false, &Tries::new(1))
+        .await
+        .unwrap();
+    assert_eq!(entries(&lake).await, before);
+    // Merging the six files of one cell leaves that of the other as it was.
+    lake.compact(ITEMS, &HOW, false, &Tries::new(1))
+        .await
+        .unwrap();
+    let after = entries(&lake).await;
+    assert_eq!(
+        after.iter().filter(|entry| before.contains(entry)).count(),
+        1
+    );
+
+    // Others have given the table another spec: what there is now is of the old one.
+    let (world, lake) = with_files().await;
+    let before = entries(&lake).await;
+    let base = lake.base(ITEMS).await.unwrap();
+    let spec = UnboundPartitionSpec::builder()
+        .add_partition_field(2, "cell_only", Transform::Identity)
+        .unwrap()
+        .build();
+    let changed = base.change().add_default_partition_spec(spec).unwrap();
+    let changed = changed.build().unwrap().metadata;
+    let at = base.next_location(&changed);
+    changed.write_to(&lake.io, &at).await.unwrap();
+    let (pointer, to) = (&lake.pointer, at.to_string());
+    let swapped = pointer.swap(ITEMS, Some(&base.pointed), &to).await;
+    assert_eq!(swapped.unwrap(), crate::pointer::Swap::Swapped);
+    let left = lake
+        .compact(ITEMS, &HOW, false, &Tries::new(1))
+        .await
+        .unwrap();
+    assert_eq!((left.snapshot_id, left.files_before), (None, 0));
+    lake.rewrite_manifests(ITEMS, false, &Tries::new(1))
+        .await
+        .unwrap();
+    assert_eq!(entries(&lake).await, before);
+    // Nor can files of ours be added: that is said, and nothing changes.
+    let file = world.write(CELL, &[item("late", None)]).await;
+    let error = try_commit(&lake, &[&file], 1).await.unwrap_err();
+    assert!(matches!(error, LakeError::Foreign { .. }), "{error}");
+    assert_eq!(entries(&lake).await, before);
+}
+
+/// The location, sequence number and partition spec of every live file.
+async fn entries(lake: &Lake) -> BTreeSet<(String, Option<i64>, i32)> {
+    let base = lake.base(ITEMS).await.unwrap();
+    let mut all = BTreeSet::new();
+    for manifest in base.manifests(lake).await.unwrap() {
+        let read = manifest.load_manifest(&lake.io).await.unwrap();
+        let alive = read.entries().iter().filter(|entry| entry.is_alive());
+        all.extend(alive.map(|entry| {
+            let spec = manifest.partition_spec_id;
+            (entry.file_path().to_owned(), entry.sequence_number(), spec)
+        }));
+    }
+    all
 }
 
 #[derive(Debug)]

@@ -36,8 +36,9 @@ async fn commit_through(
     (world, ended, found)
 }
 
+/// C2: the client asks again by itself and is refused because of its own success.
 #[tokio::test]
-async fn a_lost_reply_commits_once() {
+async fn c2_a_lost_reply_commits_once() {
     for fault in [Fault::LostReply, Fault::RefusedReply] {
         // With no time for another attempt as well.
         for tries in [1, 5] {
@@ -47,6 +48,28 @@ async fn a_lost_reply_commits_once() {
             assert!(committed.snapshot_id.is_some());
             assert_eq!(found, ["a", "b", "before"], "{fault:?}, {tries} tries");
         }
+    }
+}
+
+/// C5: others were first, up to twelve times; the ninth is one too many for a budget of eight attempts.
+#[tokio::test]
+async fn c5_a_commit_is_refused_as_often_as_its_time_allows() {
+    for refusals in 0..=12 {
+        let faults = vec![Fault::Refused; refusals];
+        let (world, ended, found) = commit_through(&faults, 8).await;
+        if refusals < 8 {
+            let attempts = ended.unwrap().attempts as usize;
+            assert_eq!((attempts, found.len()), (refusals + 1, 3));
+            continue;
+        }
+        let error = ended.unwrap_err();
+        assert_eq!(error.class(), Class::Conflict, "{error}");
+        assert_eq!(found, ["before"]);
+        // No file of it was deleted: what was written is taken in by the next delivery.
+        let lake = world.lake().await;
+        let again = world.write(CELL, &[item("a", None), item("b", None)]).await;
+        let committed = try_commit(&lake, &[&again], 99).await.unwrap();
+        assert_eq!(committed.total().rows_added, 2);
     }
 }
 
@@ -68,7 +91,7 @@ async fn a_swap_that_never_works_commits_nothing_and_says_so() {
 
 /// C3: the answer is lost, and the table cannot be asked.
 #[tokio::test]
-async fn a_commit_of_unknown_outcome_keeps_its_files_and_the_next_delivery_adds_nothing() {
+async fn c3_a_commit_of_unknown_outcome_keeps_its_files_and_the_next_delivery_adds_nothing() {
     let (world, ended, found) = commit_through(&[Fault::LostReplyThenDown], 3).await;
     let error = ended.unwrap_err();
     assert_eq!(error.class(), Class::Uncertain, "{error}");

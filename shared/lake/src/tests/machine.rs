@@ -299,14 +299,14 @@ proptest! {
     })]
 
     #[test]
-    fn any_schedule_ends_as_the_model_says(steps in prop::collection::vec(step(), 1..14)) {
+    fn k4_any_schedule_ends_as_the_model_says(steps in prop::collection::vec(step(), 1..14)) {
         run(&steps);
     }
 }
 
 /// C7: {A,B} is committed and the answer lost; then {A,C} and {B} come, also after compaction and expiry.
 #[test]
-fn recomposed_batches_add_nothing_twice_also_after_compaction_and_expiry() {
+fn c7_recomposed_batches_add_nothing_twice_also_after_compaction_and_expiry() {
     let (a, b, c) = ((0, 1), (1, 1), (2, 1));
     let upkeep = [Step::Compact, Step::Manifests, Step::Expire, Step::Orphans];
     for maintained in [false, true] {

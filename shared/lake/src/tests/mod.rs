@@ -2,12 +2,15 @@
 
 mod commit;
 mod compact;
+mod crash;
 mod faults;
 mod hashes;
 mod index;
 mod keep;
 mod machine;
+mod mortal;
 mod open;
+mod protocol;
 mod remove;
 
 use std::collections::BTreeSet;
