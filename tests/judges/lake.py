@@ -5,7 +5,6 @@ from pathlib import Path
 
 import duckdb
 from duckdb_extensions import import_extension
-from pyiceberg.catalog.sql import SqlCatalog
 
 ITEMS, ROWS, FILES = "earthcatalog.stac_items", "swath.asset_rows", "swath.asset_files"
 TABLES = (ITEMS, ROWS, FILES, "swath.area_status")
@@ -21,6 +20,9 @@ def find_base(out):
 
 def open_catalog(base):
     """Opens the catalog's database with no right to change it."""
+    # Not where only buckets are read: there is no driver for databases.
+    from pyiceberg.catalog.sql import SqlCatalog
+
     uri = f"sqlite:///file:{base}/earthcatalog.db?mode=ro&uri=true"
     return SqlCatalog("earthcatalog", uri=uri, warehouse=f"{base}/warehouse", init_catalog_tables="false")
 

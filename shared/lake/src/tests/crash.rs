@@ -24,7 +24,7 @@ fn messages() -> Vec<Message> {
             ],
             false,
         ),
-        message(vec![(CELL, vec![version("b", 1), version("c", 1)])], true),
+        message(vec![(CELL, vec![version("b", 1), version("c", 1)])], false),
         // Newer versions: one of them has left a cell.
         message(
             vec![
@@ -143,7 +143,7 @@ async fn c4_a_crash_at_any_step_and_redelivery_end_as_if_all_had_been_calm() {
         steps += 1;
     }
     println!("C4: a crash before each of {steps} changes: each ends as the calm run");
-    assert!(steps > 40, "{steps} only");
+    assert!(steps > 30, "{steps} only");
 }
 
 /// K5: the process that clears away ends after each of its deletions.

@@ -156,7 +156,7 @@ impl Bucket {
     }
 }
 
-/// A page of at most a thousand keys, as ListObjectsV2 gives them.
+/// A page of at most a thousand keys, as `ListObjectsV2` gives them.
 fn page(objects: &std::collections::BTreeMap<String, (u64, Vec<u8>)>, query: &str) -> Vec<u8> {
     let mut query = query.split('&').filter_map(|pair| pair.split_once('='));
     let after = query.find(|(name, _)| *name == "continuation-token");
