@@ -168,6 +168,9 @@ fn among(new: &[&[RowKey]], live: &[Rows<'_>], gone: &Gone) -> HashMap<u128, Fou
 }
 
 /// Returns whether two versions say the same, whenever they were made.
+///
+/// Of an item they are then as old: its content has its `updated`. How a search of one run ended can be told again with
+/// a later `finished`; the row keeps the first, since nothing but a rewriting of rows that say the same could tell.
 fn is_same(one: &RowKey, other: &RowKey) -> bool {
     one.content.is_some() && one.content == other.content
 }

@@ -92,6 +92,53 @@ async fn recomposed_batches_add_each_row_once() {
     check(&lake, ITEMS).await;
 }
 
+/// What decides between versions is in their content: no two versions of one content differ in age, so that leaving out
+/// what says the same cannot make a row look older than it is, whatever comes late.
+#[tokio::test]
+async fn c7_the_newest_version_stays_whatever_the_order_and_however_often_it_comes() {
+    let versions = [
+        vec![item("a", None)],
+        vec![item("a", EARLY)],
+        vec![item("a", LATE)],
+        vec![item_of("2024-05-05T00:00:00Z", "a", None)],
+    ];
+    let orders: [&[usize]; 6] = [
+        &[0, 1, 2, 3, 0, 1],
+        &[2, 1, 0, 3, 2, 1],
+        &[1, 3, 1, 0, 2, 0],
+        &[3, 2, 3, 1, 2, 0],
+        &[2, 0, 2, 1, 3, 2],
+        &[0, 3, 0, 3, 1, 2],
+    ];
+    for order in orders {
+        let world = World::new();
+        let lake = world.lake().await;
+        for at in order {
+            let file = world.write(CELL, &versions[*at]).await;
+            commit(&lake, &[&file]).await;
+        }
+        let expected = [("a".to_owned(), LATE.map(str::to_owned))];
+        assert_eq!(rows(&lake).await, expected, "{order:?}");
+    }
+    // Without `updated` the content decides, in every order alike.
+    let mut ends = BTreeSet::new();
+    for order in [[0, 3, 0], [3, 0, 3], [0, 0, 3], [3, 3, 0]] {
+        let world = World::new();
+        let lake = world.lake().await;
+        for at in order {
+            let file = world.write(CELL, &versions[at]).await;
+            commit(&lake, &[&file]).await;
+        }
+        assert_eq!(rows(&lake).await.len(), 1);
+        let location = live_files(&lake, ITEMS).await.remove(0);
+        let path = lake.place().path_of(&location).unwrap();
+        let bytes = lake.place().store.get(&path).await.unwrap();
+        let text = read_items(bytes.bytes().await.unwrap()).unwrap().remove(0);
+        ends.insert(text);
+    }
+    assert_eq!(ends.len(), 1, "{ends:?}");
+}
+
 /// C10.
 #[tokio::test]
 async fn c10_a_file_that_a_batch_names_twice_is_added_once() {
