@@ -76,6 +76,14 @@ impl Outside {
         }
     }
 
+    /// Returns a copy of the objects, with the same pointers.
+    pub(super) fn fork(&self) -> Self {
+        Self {
+            store: Arc::new(self.store.fork()),
+            pointer: Arc::clone(&self.pointer),
+        }
+    }
+
     /// Returns the world as a process sees it for as long as it lives.
     pub(super) fn seen_by(&self, life: &Arc<Life>) -> World {
         let store = Mortal {
