@@ -55,7 +55,7 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Itemize(arguments) => itemize::command(*arguments).await,
         Command::Diff(arguments) => diff::command(arguments).await,
         Command::Census(arguments) => census::command(*arguments).await,
-        Command::Validate(arguments) => validate::validate(&arguments),
+        Command::Validate(arguments) => Ok(validate::validate(&arguments)),
         Command::Lake(command) => lake::command(command).await,
         Command::Aws(command) => aws::command(command).await.map_err(CommandError::Aws),
     }

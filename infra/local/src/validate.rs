@@ -1,14 +1,16 @@
 //! `swath validate`: verdicts on files, nothing else.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Serialize;
-use swath_raster::{Expected, Outcome};
+use swath_core::Level;
+use swath_raster::{Expected, Outcome, Verdict};
 
 use crate::cli::ValidateArgs;
 use crate::exit::Exit;
-use crate::run::{CommandError, print_json, print_text};
+use crate::run::{print_json, print_text};
 
 /// One line of `swath validate --json`.
 #[derive(Serialize)]
@@ -21,47 +23,61 @@ struct Line<'a> {
     warnings: &'a [String],
 }
 
-/// Says of each file whether it is whole.
-pub(crate) fn validate(arguments: &ValidateArgs) -> Result<Exit, CommandError> {
+/// Says of each file whether it is whole; one that cannot be read is bad, and the rest is looked at all the same.
+pub(crate) fn validate(arguments: &ValidateArgs) -> Exit {
     let mut exit = Exit::Done;
     for path in &arguments.files {
-        let mut file = File::open(path).map_err(|source| CommandError::File {
-            path: path.clone(),
-            source,
-        })?;
-        let expected = Expected {
-            size_bytes: None,
-            media_type: None,
-            name: path.to_str(),
-        };
-        let verdict =
-            swath_raster::validate(&mut file, &expected, arguments.level).map_err(|source| {
-                CommandError::File {
-                    path: path.clone(),
-                    source,
+        match verdict_of(path, arguments.level) {
+            Ok(verdict) => {
+                if verdict.outcome == Outcome::Bad && exit == Exit::Done {
+                    exit = Exit::Partial;
                 }
-            })?;
-        if verdict.outcome == Outcome::Bad {
-            exit = Exit::Partial;
-        }
-        let line = Line {
-            file: path,
-            verdict: verdict.outcome.as_str(),
-            level: arguments.level.as_str(),
-            code: verdict.code.as_str(),
-            reason: &verdict.reason,
-            warnings: &verdict.warnings,
-        };
-        if arguments.json {
-            print_json(&line);
-        } else {
-            print_text(&format!(
-                "{:<10} {}  {}\n",
-                line.verdict,
-                path.display(),
-                line.reason
-            ));
+                let code = verdict.code.as_str();
+                let words = (verdict.outcome, code, verdict.reason.as_str());
+                tell(arguments, path, words, &verdict.warnings);
+            }
+            Err(error) => {
+                exit = Exit::Input;
+                let code = match error.kind() {
+                    ErrorKind::NotFound => "gone",
+                    ErrorKind::PermissionDenied => "forbidden",
+                    _ => "unreadable",
+                };
+                let reason = format!("cannot be read: {error}");
+                tell(arguments, path, (Outcome::Bad, code, &reason), &[]);
+            }
         }
     }
-    Ok(exit)
+    exit
+}
+
+fn verdict_of(path: &Path, level: Level) -> std::io::Result<Verdict> {
+    let expected = Expected {
+        size_bytes: None,
+        media_type: None,
+        name: path.to_str(),
+    };
+    swath_raster::validate(&mut File::open(path)?, &expected, level)
+}
+
+fn tell(
+    arguments: &ValidateArgs,
+    file: &Path,
+    (outcome, code, reason): (Outcome, &str, &str),
+    warnings: &[String],
+) {
+    let line = Line {
+        file,
+        verdict: outcome.as_str(),
+        level: arguments.level.as_str(),
+        code,
+        reason,
+        warnings,
+    };
+    if arguments.json {
+        print_json(&line);
+    } else {
+        let verdict = line.verdict;
+        print_text(&format!("{verdict:<10} {}  {reason}\n", file.display()));
+    }
 }

@@ -270,3 +270,27 @@ fn two_lists_of_objects_are_compared_key_by_key() {
         Some(3)
     );
 }
+
+#[test]
+fn a_file_that_cannot_be_read_keeps_no_other_from_its_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.json");
+    std::fs::write(&file, "{}").unwrap();
+    let (lost, file) = (
+        folder.path().join("lost.tif").display().to_string(),
+        file.display().to_string(),
+    );
+    let output = swath(&["validate", "--json", &lost, &file]);
+    ends(&output, 3, &[]);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        (&lines[0]["verdict"], &lines[0]["code"]),
+        (&"bad".into(), &"gone".into())
+    );
+    assert_eq!(lines[1]["file"], file.as_str());
+    assert_ne!(lines[1]["verdict"], "bad");
+}
