@@ -15,6 +15,7 @@ from pyiceberg.table import StaticTable
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+import emulator_items
 import emulator_world as world
 from emulator_rights import Rights
 from report import Fault, Report, none_of, same
@@ -384,6 +385,7 @@ def main():
         report.check("`swath doctor` finds the deployment well", judge.doctor)
         report.check("what was given up on comes back by `swath dlq replay`", judge.given_up)
         report.check("logs lead from an area to its snapshot, and figures are filed", judge.telemetry)
+        emulator_items.Uploads(judge.stack).check(report)
         report.check("a schedule plans a search", judge.schedule)
         report.check("each right that can be taken away is needed", judge.rights)
     report.finish()

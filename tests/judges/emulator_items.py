@@ -13,7 +13,7 @@ from pyiceberg.table import StaticTable
 from report import Report, none_of, same
 
 ITEMS = 500
-# By number: no JSON, cut short, an error page, no id, an id that is a number, an item without geometry's member, and so on.
+# By number: no JSON, cut short, an error page, nothing, no id, an id that is a number or empty, and so on.
 BAD = {
     7: "{",
     60: '{"type": "Feature", "stac_version": "1.0.0", "id": "cut',
@@ -22,7 +22,7 @@ BAD = {
     200: '["no", "item"]',
     250: '{"type": "Feature", "stac_version": "1.0.0", "properties": {}, "geometry": null, "links": [], "assets": {}}',
     301: '{"type": "Feature", "stac_version": "1.0.0", "id": 5, "properties": {"datetime": "2024-01-01T00:00:00Z"}, "geometry": null, "links": [], "assets": {}}',
-    350: '{"type": "Feature", "stac_version": "1.0.0", "id": "when", "properties": {"datetime": "yesterday"}, "geometry": null, "links": [], "assets": {}}',
+    350: '{"type": "Feature", "stac_version": "1.0.0", "id": "", "properties": {}, "geometry": null, "links": [], "assets": {}}',
     404: "\u0000\u0001",
     480: "null",
 }
