@@ -127,8 +127,8 @@ impl Reading {
         long_pole: false,
     };
 
-    /// Returns by how much longitude grows along an edge.
-    fn step(self, from: &Position, to: &Position) -> f64 {
+    /// Returns how many degrees, a multiple of 360, an edge's end lies from where it is written.
+    fn shift(self, from: &Position, to: &Position) -> f64 {
         let step = to[0] - from[0];
         let full = (step.abs() - 360.0).abs() < SAME;
         let at_pole = from[1].abs() >= 90.0 && (from[1] - to[1]).abs() < SAME;
@@ -137,9 +137,9 @@ impl Reading {
             || (at_pole && self.long_pole)
             || (full && !at_pole && !self.seam);
         if literal {
-            step
+            0.0
         } else {
-            step - 360.0_f64.copysign(step)
+            -360.0_f64.copysign(step)
         }
     }
 }
@@ -147,10 +147,11 @@ impl Reading {
 fn walk(positions: &[Position], reading: Reading) -> Vec<Position> {
     let mut walked = Vec::with_capacity(positions.len() + 3);
     walked.extend(positions.first().copied());
-    let mut lon = positions.first().map_or(0.0, |first| first[0]);
+    // Whole turns are added to longitudes as they are written: a ring that stays as it is stays so to the last bit.
+    let mut shift = 0.0;
     for (from, to) in edges(positions) {
-        lon += reading.step(from, to);
-        walked.push([lon, to[1]]);
+        shift += reading.shift(from, to);
+        walked.push([to[0] + shift, to[1]]);
     }
     walked
 }
