@@ -1,19 +1,13 @@
 //! Batches into a lake in memory whose store fails on demand.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, TryStreamExt as _};
+use futures::stream::TryStreamExt as _;
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use swath_cloud::clock::testing::FakeClock;
@@ -27,93 +21,9 @@ use swath_table::items::read_items;
 
 use crate::{Context, WriteError, Written, write};
 
-/// How the store fails a PUT whose path holds the text.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Down(&'static str),
-    Refused(&'static str),
-    /// The object is there, the answer says it already was.
-    LostAnswer(&'static str),
-    /// The answer says so, and the object is not there.
-    RacedAndLost(&'static str),
-}
+mod faulty;
 
-#[derive(Debug)]
-struct Faulty {
-    inner: InMemory,
-    fault: Option<Fault>,
-}
-
-impl fmt::Display for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("faulty")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Faulty {
-    async fn put_opts(&self, at: &Path, bytes: PutPayload, how: PutOptions) -> Result<PutResult> {
-        let hits = |text: &str| at.as_ref().contains(text);
-        let path = || at.to_string();
-        match self.fault {
-            Some(Fault::Down(text)) if hits(text) => Err(object_store::Error::Generic {
-                store: "faulty",
-                source: "503".into(),
-            }),
-            Some(Fault::Refused(text)) if hits(text) => {
-                Err(object_store::Error::PermissionDenied {
-                    path: path(),
-                    source: "403".into(),
-                })
-            }
-            Some(Fault::LostAnswer(text)) if hits(text) => {
-                self.inner.put_opts(at, bytes, how).await?;
-                Err(object_store::Error::AlreadyExists {
-                    path: path(),
-                    source: "412".into(),
-                })
-            }
-            Some(Fault::RacedAndLost(text)) if hits(text) => {
-                Err(object_store::Error::AlreadyExists {
-                    path: path(),
-                    source: "409".into(),
-                })
-            }
-            _ => self.inner.put_opts(at, bytes, how).await,
-        }
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        at: &Path,
-        how: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(at, how).await
-    }
-
-    async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(at, how).await
-    }
-
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(paths)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, how).await
-    }
-}
+use faulty::{Fault, Faulty};
 
 struct World {
     context: Context,
@@ -133,7 +43,7 @@ impl Grid for Full {
         &mut self,
         geometry: Option<&geo::Geometry>,
         out: &mut Vec<CellKey>,
-    ) -> std::result::Result<(), GridError> {
+    ) -> Result<(), GridError> {
         if geometry.is_some() {
             return Err(GridError::TooManyCells {
                 grid: "full".into(),
@@ -241,7 +151,7 @@ fn updated(mut item: Value, updated: &str) -> Value {
     item
 }
 
-fn ok(result: &std::result::Result<Written, WriteError>) -> &Written {
+fn ok(result: &Result<Written, WriteError>) -> &Written {
     result.as_ref().unwrap()
 }
 

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use swath_core::TableName;
 
 use crate::error::LakeError;
-use crate::lake::Lake;
+use crate::lake::{Base, Lake};
 
 /// Files that are read at the same time.
 const AT_ONCE: usize = 8;
@@ -52,20 +52,13 @@ impl Lake {
     /// # Errors
     /// When there is no such table or a file of it cannot be read.
     pub async fn distinct_items(&self) -> Result<u64, LakeError> {
-        let table = TableName::StacItems;
-        let base = self.base(table).await?;
-        let manifests = base.manifests(self).await?;
-        let listed = base.files(self, manifests.iter()).await?;
-        let reads: Vec<_> = listed
-            .iter()
-            .flat_map(|files| files.iter())
-            .map(|file| self.keys(table, &file.location))
-            .collect();
-        let mut reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
+        let base = self.base(TableName::StacItems).await?;
         let mut items = HashSet::new();
-        while let Some(found) = reads.try_next().await? {
-            items.extend(found.iter().map(|key| key.item));
-        }
+        let take = |item| {
+            items.insert(item);
+            Ok::<_, LakeError>(())
+        };
+        self.each_item_of(&base, take).await?;
         Ok(items.len() as u64)
     }
 
@@ -78,19 +71,25 @@ impl Lake {
     /// When a file of the table cannot be read, or `take` fails.
     pub async fn each_item<E: From<LakeError>>(
         &self,
+        take: impl FnMut(u128) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self.base(TableName::StacItems).await {
+            Err(LakeError::NoTable { .. }) => Ok(()),
+            base => self.each_item_of(&base?, take).await,
+        }
+    }
+
+    async fn each_item_of<E: From<LakeError>>(
+        &self,
+        base: &Base,
         mut take: impl FnMut(u128) -> Result<(), E>,
     ) -> Result<(), E> {
-        let table = TableName::StacItems;
-        let base = match self.base(table).await {
-            Err(LakeError::NoTable { .. }) => return Ok(()),
-            base => base?,
-        };
         let manifests = base.manifests(self).await?;
         let listed = base.files(self, manifests.iter()).await?;
         let reads: Vec<_> = listed
             .iter()
             .flat_map(|files| files.iter())
-            .map(|file| self.keys(table, &file.location))
+            .map(|file| self.keys(TableName::StacItems, &file.location))
             .collect();
         let mut reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
         while let Some(found) = reads.try_next().await? {
