@@ -62,8 +62,10 @@ for try in 1 2 3 4 5; do
     if kill -0 "$lambda" 2>/dev/null; then break; fi
 done
 
-# -- the functions, with nothing of our own environment
+# -- the functions, with nothing of our own environment, a secret in every slot for one, and logs of everything
+secret=canary-7d31f0
 mkdir -p "$scratch"/{inbox/aois,home,assets}
+printf '[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n' "$secret" "$secret" >"$scratch/home/credentials"
 for name in "${functions[@]}"; do
     env -i PATH="$PATH" HOME="$scratch/home" \
         AWS_LAMBDA_FUNCTION_NAME="$name" AWS_LAMBDA_FUNCTION_VERSION=1 AWS_LAMBDA_FUNCTION_MEMORY_SIZE=1024 \
@@ -71,8 +73,11 @@ for name in "${functions[@]}"; do
         SWATH_LAKE="file://$scratch/lake" SWATH_OUT="file://$scratch/assets" SWATH_INBOX="file://$scratch/inbox" \
         SWATH_SEARCH_QUEUE="file://$scratch/queue/search" SWATH_DOWNLOAD_QUEUE="file://$scratch/queue/download" \
         SWATH_WRITE_QUEUE="file://$scratch/queue/write" SWATH_COMMIT_QUEUE="file://$scratch/queue/commit" \
-        SWATH_INGEST_QUEUE="file://$scratch/queue/ingest" SWATH_BUCKETS="archive=folder:$scratch/archive" \
-        SWATH_ALLOW_HTTP=true SWATH_ALLOW_PRIVATE_HOSTS=true \
+        SWATH_INGEST_QUEUE="file://$scratch/queue/ingest" SWATH_BUCKETS="archive=folder:$scratch/archive;private=credentials:$scratch/home/credentials" \
+        SWATH_ALLOW_HTTP=true SWATH_ALLOW_PRIVATE_HOSTS=true SWATH_LOG=trace \
+        SWATH_PC_KEY="$secret" SWATH_BEARER_TOKEN="$secret" SWATH_AUTH_HEADER="X-Key: $secret" SWATH_EARTHDATA_TOKEN="$secret" \
+        SWATH_AUTH_HOSTS=127.0.0.1 AWS_REGION=eu-west-1 \
+        AWS_ACCESS_KEY_ID="$secret" AWS_SECRET_ACCESS_KEY="$secret" AWS_SESSION_TOKEN="$secret" \
         "$CARGO_TARGET_DIR/debug/$name" >"$scratch/$name.log" 2>&1 &
     started+=($!)
 done
@@ -99,7 +104,8 @@ all_taken='{"batchItemFailures":[]}'
 
 # -- plan: an upload of two areas, and poison beside a good message
 cat >"$scratch/inbox/aois/two areas+ü.geojson" <<JSON
-{"job": {"catalog": "$stac/", "collections": ["sentinel-2-l2a"], "datetime": "2024-06-03/2024-06-04", "assets": ["red"]},
+{"job": {"catalog": "$stac/", "collections": ["sentinel-2-l2a"], "datetime": "2024-06-03/2024-06-04", "assets": ["red"],
+  "sign": "bearer"},
  "areas": {"type": "FeatureCollection", "features": [
   {"type": "Feature", "id": "vineyards", "properties": {"name": "vineyards"}, "geometry": {"type": "Polygon",
    "coordinates": [[[10.9, 46.2], [11.2, 46.2], [11.2, 46.4], [10.9, 46.4], [10.9, 46.2]]]}},
@@ -181,4 +187,8 @@ check "commit the archive's items" "$(drain commit "$scratch/committed.json") $(
 
 check "quarantined in all" "$(count "$scratch/lake/quarantine")" 1
 check "lines of logs that are not JSON" "$(for name in "${functions[@]}"; do cat "$scratch/$name.log"; done | grep -vc '^{.*}$' || true)" 0
+
+# -- the secret: in no line of a log, no figure, no message, table, receipt or quarantine
+hits=$({ grep -rlF --exclude-dir=home "$secret" "$scratch" || true; } | wc -l)
+check "files in which the secret turns up, of $(count "$scratch")" "$hits" 0
 echo "all ${#functions[@]} functions answered"

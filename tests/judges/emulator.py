@@ -223,7 +223,6 @@ class Judge:
         none_of("dead letters", self.dead_letters())
         return f"{kept['class']}, {kept['code']}, at its first receive"
 
-
     # -- the command line against the deployment
 
     def command(self, *arguments):
@@ -259,7 +258,7 @@ class Judge:
         """What functions log leads from an area to its assets; what they count is filed under their names."""
         lines = {name: [json.loads(line) for line in self.stack.lines(name) if line.startswith("{")] for name in world.FUNCTIONS}
         settled = [line for line in lines["download"] if line.get("message") == "asset settled"]
-        queues = {span.get("message.queue") for line in settled for span in line["spans"]}
+        queues = {span.get("message.queue") for line in settled for span in line["spans"] if span["name"] == "message"}
         same(queues=queues, expected={"judge-download-1"})
         searched = {line["run.id"]: line["row.id"] for line in lines["search"] if line.get("message") == "searched"}
         lost = {line["run.id"] for line in settled} - set(searched)

@@ -2,8 +2,10 @@
 
 import json
 import math
+import threading
 import uuid
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 from botocore.config import Config
@@ -21,6 +23,8 @@ NOT_SHOWN = {
     "ClearMetadata": "only the hundred and first commit removes anything",
     "search KeepBodies": "only an item of more than 200 KiB goes by reference",
     "write KeepBodies": "only a batch of a thousand files goes by reference",
+    "list KeepBodies": "only a chunk after thousands of runs goes by reference",
+    "TakeBack": "only what a list that breaks off had begun is taken back",
     "ReadIndex": "commits go on without the id index",
     "WriteIndex": "commits go on without the id index",
     "ClearIndex": "commits go on without the id index",
@@ -68,12 +72,17 @@ class Rights:
         self.iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
 
     def works(self, name, body):
-        """Whether a function is done with a message."""
+        """Whether a function is done with a message, which came for the last time."""
         text = body if isinstance(body, str) else json.dumps(body)
-        record = {"messageId": str(uuid.uuid4()), "body": text, "eventSource": "aws:sqs", "attributes": {}}
+        record = {"messageId": str(uuid.uuid4()), "body": text, "eventSource": "aws:sqs", "eventSourceARN": self.arn(name)}
+        record["attributes"] = {"ApproximateReceiveCount": "8"}
         answer = self.functions.invoke(FunctionName=f"judge-{name}", Payload=json.dumps({"Records": [record]}))
         said = json.loads(answer["Payload"].read())
         return "FunctionError" not in answer and said == {"batchItemFailures": []}
+
+    def arn(self, name):
+        found = self.stack.sqs.get_queue_attributes(QueueUrl=self.stack.queue(name), AttributeNames=["QueueArn"])
+        return found["Attributes"]["QueueArn"]
 
     # -- messages, each new
 
@@ -108,6 +117,55 @@ class Rights:
         asked = {"collection": "rights", "item_id": uuid.uuid4().hex, "asset_name": self.asset["asset_name"]}
         return self.message("DownloadAsset", {"job": self.job, **asked, "href": self.asset["source_href"]})
 
+    def search_of_rest(self):
+        message = self.search()
+        message["body"]["job"] = {**self.job, "catalog": f"{self.resting}/"}
+        return message
+
+    def download_of_rest(self):
+        message = self.download()
+        message["body"]["href"] = f"{self.resting}/scene.tif"
+        return message
+
+    def put_item(self, key, **more):
+        """Uploads one item, as a line; returns the bucket and how long the line is."""
+        bucket, properties = self.stack.outputs["InboxBucket"], {"datetime": "2024-05-01T00:00:00Z", **more}
+        item = {"type": "Feature", "stac_version": "1.0.0", "id": uuid.uuid4().hex, "collection": "rights", "links": [], "assets": {}}
+        item |= {"bbox": [11, 46, 11, 46], "geometry": {"type": "Point", "coordinates": [11, 46]}, "properties": properties}
+        text = json.dumps(item)
+        self.stack.s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
+        return bucket, len(text)
+
+    def list(self):
+        key = f"inventories/{uuid.uuid4().hex}.ndjson"
+        bucket, _ = self.put_item(key)
+        return self.message("ListSource", {"source": f"s3://{bucket}/{key}", "intake": {"bulk": True}})
+
+    def item(self, **more):
+        key = f"items/{uuid.uuid4().hex}.json"
+        bucket, size = self.put_item(key, **more)
+        s3 = {"bucket": {"name": bucket}, "object": {"key": key, "size": size, "sequencer": "01"}}
+        return {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}]}
+
+    def large_item(self):
+        return self.item(description="long " * 60_000)
+
+    def chunk(self):
+        """What `list` asks `ingest` for."""
+        return self.asked_for("list", self.list(), "ingest")
+
+    def staged(self):
+        """What `ingest` asks `write` for in a bulk run."""
+        return self.asked_for("ingest", self.chunk(), "write")
+
+    def asked_for(self, name, message, of):
+        """What a function sends of a message, and nothing else does."""
+        self.stack.sqs.purge_queue(QueueUrl=self.stack.queue(of))
+        if not self.works(name, message):
+            raise Fault(f"{name} does not work")
+        (body,) = self.received(of)
+        return json.loads(body)
+
     def repair(self):
         return self.message("RepairAssets", {"predicate": "is_out_file_valid = true", "check": "sizes"})
 
@@ -129,11 +187,7 @@ class Rights:
 
     def files(self):
         """What `write` tells `commit` of a file that is in no table yet."""
-        self.stack.sqs.purge_queue(QueueUrl=self.stack.queue("commit"))
-        if not self.works("write", self.rows()):
-            raise Fault("a write does not work")
-        (body,) = self.received("commit")
-        return json.loads(body)
+        return self.asked_for("write", self.rows(), "commit")
 
     def received(self, name):
         queue = self.stack.queue(name)
@@ -158,6 +212,7 @@ class Rights:
                 "AskWrite": self.search,
                 "AskDownload": self.search,
                 "KeepProgress": self.search,
+                "SendAgain": self.search_of_rest,
             },
             "download": {
                 "ReadBodies": lambda: self.by_reference(self.download()),
@@ -167,6 +222,26 @@ class Rights:
                 "LookAtAssets": self.download,
                 "Publish": self.download,
                 "AskWrite": self.download,
+                "SendAgain": self.download_of_rest,
+            },
+            "list": {
+                "ReadBodies": lambda: self.by_reference(self.list()),
+                "Quarantine": lambda: "not JSON {",
+                "ReadInventories": self.list,
+                "ReadBooks": self.list,
+                "KeepBooks": self.list,
+                "AskIngest": self.list,
+            },
+            "ingest": {
+                "ReadBodies": lambda: self.by_reference(self.chunk()),
+                "KeepBodies": self.large_item,
+                "Quarantine": lambda: "not JSON {",
+                "ReadUploads": self.item,
+                "ReadOrigins": self.item,
+                "KeepOrigins": self.item,
+                "ReadBooks": self.chunk,
+                "KeepBooks": self.chunk,
+                "AskWrite": self.item,
             },
             "write": {
                 "ReadBodies": lambda: self.by_reference(self.rows()),
@@ -174,6 +249,9 @@ class Rights:
                 "PutDataFiles": self.rows,
                 "LookAtFiles": self.written,
                 "TellCommit": self.rows,
+                "ReadBooks": self.staged,
+                "KeepBooks": self.staged,
+                "AskForMerges": self.staged,
             },
             "commit": {
                 "ReadBodies": lambda: self.by_reference(self.files()),
@@ -199,6 +277,10 @@ class Rights:
 
     def check(self):
         self.quiet()
+        with resting() as self.resting:
+            return self.each()
+
+    def each(self):
         faults, shown = [], 0
         for name, cases in self.cases().items():
             sids = {statement["Sid"] for statement in self.statements(name)}
@@ -215,3 +297,27 @@ class Rights:
                 shown += 1
         none_of("rights in doubt", faults)
         return f"{shown} statements taken away and put back; {len(NOT_SHOWN)} kinds not shown here"
+
+
+@contextmanager
+def resting():
+    """Serves a host that asks everybody to come again in ten minutes; yields its address."""
+    class Rest(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(429)
+            self.send_header("Retry-After", "600")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Rest)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
