@@ -36,6 +36,8 @@ KEYS = {
 }
 # The run that a schedule asks for, whenever it does: what is compared is without it.
 STANDING = "standing"
+# The run that a repair's downloads belong to.
+REPAIR = "00000000000000ee"
 JOB = {"collections": ["sentinel-2-l2a"], "datetime": "2024-06-01/2024-08-31", "assets": ["red", "nir"]}
 
 
@@ -261,7 +263,7 @@ class Judge:
         queues = {span.get("message.queue") for line in settled for span in line["spans"] if span["name"] == "message"}
         same(queues=queues, expected={"judge-download-1"})
         searched = {line["run.id"]: line["row.id"] for line in lines["search"] if line.get("message") == "searched"}
-        lost = {line["run.id"] for line in settled} - set(searched)
+        lost = {line["run.id"] for line in settled} - {*searched, REPAIR}
         none_of("assets of runs that no search tells of", lost)
         committed = {run for line in lines["commit"] if "snapshot.id" in line for run in line["runs"].split()}
         written = [line for line in lines["write"] if line.get("message") == "telling commit" and line["run.id"] in committed]
@@ -273,6 +275,20 @@ class Judge:
             same(function={line["Function"] for line in figures}, expected={f"judge-{name}"})
             counted[name] = sum(line.get("Received", 0) for line in figures)
         return f"messages received: {counted}"
+
+    def repair(self):
+        """A file that is gone from the bucket is fetched again, and no other."""
+        before = self.stack.objects("assets/")
+        gone = min(before)
+        self.stack.s3.delete_object(Bucket=self.stack.bucket, Key=gone)
+        asked = {"predicate": "is_out_file_valid = true", "check": "sizes"}
+        self.stack.send("repair", {"version": 1, "run_id": REPAIR, "kind": "RepairAssets", "body": asked})
+        world.await_true("the file's return", lambda: gone in self.stack.objects("assets/"))
+        self.stack.await_quiet()
+        after = self.stack.objects("assets/")
+        same(before={key: tag for key, (tag, _) in before.items()}, after={key: tag for key, (tag, _) in after.items()})
+        same(put={key for key in after if after[key] != before[key]}, expected={gone})
+        return gone
 
     def status(self):
         # Both are read while nothing is under way.
@@ -383,6 +399,7 @@ def main():
         report.check("`swath status` tells what is there", judge.status)
         report.check("`swath doctor` finds the deployment well", judge.doctor)
         report.check("what was given up on comes back by `swath dlq replay`", judge.given_up)
+        report.check("a file that is gone is fetched again when a repair is asked for", judge.repair)
         report.check("logs lead from an area to its snapshot, and figures are filed", judge.telemetry)
         emulator_items.Uploads(judge.stack).check(report)
         report.check("a schedule plans a search", judge.schedule)

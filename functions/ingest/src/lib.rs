@@ -13,8 +13,6 @@ pub mod raster;
 #[cfg(test)]
 mod tests;
 mod upload;
-#[cfg(test)]
-mod upload_tests;
 
 pub use config::Config;
 pub use context::{Context, WiringError};

@@ -253,3 +253,6 @@ pub(crate) async fn hand_on(
     send(context, &run_of(href), bodies).await?;
     Ok((Heeded::Taken, names))
 }
+
+#[cfg(test)]
+mod tests;

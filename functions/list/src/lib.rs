@@ -8,6 +8,8 @@ pub mod inventory;
 mod list;
 mod out;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use context::{Context, WiringError};

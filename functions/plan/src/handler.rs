@@ -223,16 +223,24 @@ mod tests {
             {"type":"Feature","id":"a","properties":{"n":1},"geometry":{"type":"Point","coordinates":[1,2]}},
             {"type":"Feature","id":"sick","properties":{},"geometry":null},
             {"type":"Feature","id":"b","properties":{},"geometry":{"type":"Point","coordinates":[3,4]}}]}"#;
-        let world = World::new();
-        world.upload("aois/two areas+ü.geojson", areas).await;
-        let event = event!("s3-upload.plans-two-areas");
-        world.handle(event).await.unwrap();
-        let (back, kept, sent) = world.outcome(event).await;
-        assert_eq!((back, kept.len()), (0, 0));
-        let ids: Vec<_> = sent.iter().map(|m| &m["body"]["area"]["row_id"]).collect();
-        assert_eq!(ids, ["a", "b", "a", "b"]);
-        assert_eq!(sent[0]["run_id"], sent[2]["run_id"]);
-        assert_eq!(sent[0]["body"]["job"]["catalog"], "https://h/");
+        let mut runs = Vec::new();
+        for (event, times) in [
+            (event!("s3-upload.plans-two-areas"), 1),
+            (event!("upload-by-sns.plans-two-areas"), 1),
+            (event!("upload-by-eventbridge.plans-two-areas"), 1),
+            (event!("upload-twice.plans-one-run"), 2),
+        ] {
+            let world = World::new();
+            world.upload("aois/two areas+ü.geojson", areas).await;
+            let (back, kept, sent) = world.outcome(event).await;
+            assert_eq!((back, kept.len()), (0, 0));
+            let ids: Vec<_> = sent.iter().map(|m| &m["body"]["area"]["row_id"]).collect();
+            assert_eq!(ids, ["a", "b"].repeat(times));
+            assert_eq!(sent[0]["body"]["job"]["catalog"], "https://h/");
+            runs.extend(sent.iter().map(|m| m["run_id"].clone()));
+        }
+        runs.dedup();
+        assert_eq!(runs.len(), 1, "one upload is one run: {runs:?}");
     }
 
     #[tokio::test]
@@ -254,11 +262,37 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_planned_under_its_own_run() {
-        let (back, kept, sent) = World::new()
-            .outcome(event!("plan-areas.plans-one-area"))
-            .await;
-        assert_eq!((back, kept.len(), sent.len()), (0, 0, 1));
-        assert_eq!(sent[0]["run_id"], "5f1d3a2b4c6e7081");
+        let by_reference = World::new();
+        let whole: Value = serde_json::from_str(event!("plan-areas.plans-one-area")).unwrap();
+        let (_, body) = whole["Records"][0]["body"]
+            .as_str()
+            .unwrap()
+            .split_once("\"body\":")
+            .unwrap();
+        let body = body.strip_suffix('}').unwrap().to_owned();
+        let path = "messages/020df8a7e761a6ca9700d26ebc63f19a.json";
+        by_reference.lake.put(path, body.into()).await.unwrap();
+        for (world, event, run) in [
+            (
+                World::new(),
+                event!("plan-areas.plans-one-area"),
+                "5f1d3a2b4c6e7081",
+            ),
+            (
+                World::new(),
+                event!("scheduled.plans-one-area"),
+                "9d2c1f0e-6a7b-4c3d-8e5f-0a1b2c3d4e5f",
+            ),
+            (
+                by_reference,
+                event!("body-by-reference.plans-one-area"),
+                "5f1d3a2b4c6e7081",
+            ),
+        ] {
+            let (back, kept, sent) = world.outcome(event).await;
+            assert_eq!((back, kept.len(), sent.len()), (0, 0, 1));
+            assert_eq!(sent[0]["run_id"], run);
+        }
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use swath_cloud::queue::Upstreams;
 use swath_lambda::env::{Env, EnvError};
 
 /// The settings of one deployment.
@@ -14,6 +15,8 @@ pub struct Config {
     pub out: String,
     /// `SWATH_DOWNLOAD_QUEUE`: where assets to be downloaded go: an SQS queue URL or `file:///folder`.
     pub download_queue: String,
+    /// `SWATH_UPSTREAM_QUEUES`: the downloads of which hosts go to queues of their own, as `HOST,HOST=QUEUE`, spaces between.
+    pub upstream_queues: Upstreams,
     /// `SWATH_CONCURRENCY`: messages worked on at once.
     pub concurrency: NonZeroUsize,
     /// `SWATH_TIME_NEEDED`: no message is started with fewer seconds left.
@@ -34,6 +37,7 @@ impl Config {
             lake: env.required("SWATH_LAKE")?,
             out: env.required("SWATH_OUT")?,
             download_queue: env.required("SWATH_DOWNLOAD_QUEUE")?,
+            upstream_queues: env.or("SWATH_UPSTREAM_QUEUES", Upstreams::default())?,
             concurrency: env.count("SWATH_CONCURRENCY", 1)?,
             time_needed: env.seconds("SWATH_TIME_NEEDED", 60)?,
         })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use swath_cloud::clock::{Clock as _, SystemClock};
-use swath_cloud::queue::{self, Queue, QueueError};
+use swath_cloud::queue::{self, ByHost, Queue, QueueError};
 use swath_cloud::store::{self, Store, StoreError};
 use swath_lake::{Lake, Now, pointer};
 
@@ -38,7 +38,11 @@ impl Context {
     /// # Errors
     /// When an address is none that we know.
     pub async fn from_config(config: &Config, lake: &Store) -> Result<Self, WiringError> {
-        let download = queue::open(&config.download_queue, lake).await;
+        let download = async {
+            let rest = queue::open(&config.download_queue, lake).await?;
+            ByHost::open(&config.upstream_queues, rest, lake).await
+        };
+        let download = download.await.map_err(WiringError::DownloadQueue)?;
         let base = (lake.uri.as_str(), lake.local_root.as_deref());
         let now = Now::new(|| SystemClock.now());
         let (place, pointer) =
@@ -46,7 +50,7 @@ impl Context {
         Ok(Self {
             lake: Arc::new(Lake::existing(place, pointer)),
             out: store::open_existing(&config.out).map_err(WiringError::Out)?,
-            download: download.map_err(WiringError::DownloadQueue)?,
+            download: Arc::new(download),
         })
     }
 }

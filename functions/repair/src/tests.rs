@@ -164,6 +164,7 @@ async fn the_scheduled_message_asks_for_what_is_not_valid() {
         lake: at.uri.clone(),
         out: at.uri.clone(),
         download_queue: format!("file://{}", folder.path().join("queue").display()),
+        upstream_queues: swath_cloud::queue::Upstreams::default(),
         concurrency: std::num::NonZeroUsize::MIN,
         time_needed: std::time::Duration::ZERO,
     };

@@ -11,9 +11,7 @@ async fn main() -> Result<(), StartError> {
     let shell = Shell::new("noop", Store::in_memory()).concurrency(NonZeroUsize::MIN);
     serve(shell, |batch| async {
         let nothing = async |_| Ok::<(), swath_cloud::store::StoreError>(());
-        batch
-            .each(swath_lambda::Incoming::message, nothing)
-            .await
+        batch.each(swath_lambda::Incoming::message, nothing).await
     })
     .await
 }

@@ -3,15 +3,16 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use swath_cloud::clock::testing::FakeClock;
+use swath_cloud::clock::{Clock as _, testing::FakeClock};
 use swath_cloud::fetch::FetchPolicy;
 use swath_cloud::queue::{MemoryReceiver, channel};
 use swath_cloud::sources::{BucketAccesses, Sources};
 use swath_cloud::store::Store;
 use swath_core::message::Body;
+use swath_lambda::{Batch, Deadline, Invocation, Shell};
 use tempfile::TempDir;
 
-use crate::{Context, Heeded, Told, heed};
+use crate::{Context, Heeded, Told, handle, heed};
 
 const CREATED: bool = false;
 const DELETED: bool = true;
@@ -148,4 +149,50 @@ async fn what_is_no_item_is_kept_with_its_reason_and_what_is_gone_waits_for_its_
     assert_eq!((kept.objects.len(), kept.common_prefixes.len()), (1, 1));
     let path = kept.objects[0].location.to_string();
     assert_eq!(lake.get(&path).await.unwrap(), collection.as_bytes());
+}
+
+/// Handles an event of `events/ingest` whose uploads all hold an item; returns how many messages went back.
+async fn handled(event: &str, world: &World) -> usize {
+    let folder = world.inbox.path().join("items");
+    std::fs::create_dir_all(&folder).unwrap();
+    for number in 0..10 {
+        let text = item(&number.to_string(), 1);
+        std::fs::write(folder.join(format!("scene {number}+ü.json")), text).unwrap();
+    }
+    let invocation = Invocation {
+        request_id: String::new(),
+        received: FakeClock::default().now(),
+        deadline: Deadline::none(),
+    };
+    let shell = Arc::new(Shell::new("ingest", world.context.lake.clone()));
+    let event = event.replace("swath-inbox", "inbox");
+    let batch = Batch::new(serde_json::from_str(&event).unwrap(), shell, invocation);
+    let answer = handle(batch, &world.context).await.unwrap();
+    answer.batch_item_failures.len()
+}
+
+#[tokio::test]
+async fn an_upload_is_sent_once_whatever_tells_of_it() {
+    for (event, items) in [
+        (
+            include_str!("../../../../events/ingest/ten-uploads.send-their-items.json"),
+            10,
+        ),
+        (
+            include_str!("../../../../events/ingest/upload-by-sns.sends-its-item.json"),
+            1,
+        ),
+        (
+            include_str!("../../../../events/ingest/upload-by-eventbridge.sends-its-item.json"),
+            1,
+        ),
+        (
+            include_str!("../../../../events/ingest/upload-twice.sends-its-item-once.json"),
+            1,
+        ),
+    ] {
+        let world = World::new();
+        assert_eq!(handled(event, &world).await, 0);
+        assert_eq!(world.said().await, (items, vec![]));
+    }
 }
