@@ -13,6 +13,7 @@ use swath_cloud::fetch::FetchPolicy;
 use swath_cloud::queue::channel;
 use swath_cloud::sources::{BucketAccesses, Sources};
 use swath_cloud::store::Store;
+use swath_core::hex;
 use swath_core::intake::Intake;
 use swath_core::message::Body;
 use swath_lambda::{Batch, Deadline, Invocation, Shell};
@@ -27,8 +28,7 @@ macro_rules! event {
 }
 
 fn md5_of(bytes: &[u8]) -> String {
-    let digest = Md5::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Md5::digest(bytes))
 }
 
 /// Writes the inventory of two objects, one of them no item, that the events tell of.

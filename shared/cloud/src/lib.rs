@@ -1,5 +1,6 @@
 //! The world outside: HTTP, STAC APIs, stores, queues, clock.
 
+pub mod aws;
 pub mod clock;
 pub mod digest;
 pub mod fetch;

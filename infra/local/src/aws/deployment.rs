@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aws_config::BehaviorVersion;
+use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
-use aws_smithy_http_client::tls;
 use futures::future::try_join_all;
+use swath_cloud::aws;
 use swath_cloud::store::{self, Store};
 use swath_lake::pointer::S3Pointer;
 use swath_lake::{Lake, Place};
@@ -22,6 +22,8 @@ pub(super) struct Deployment {
     /// The emulator's address; AWS itself when absent.
     pub(super) endpoint: Option<String>,
     pub(super) region: String,
+    /// What signs calls of services that have no client here.
+    pub(super) shared: SdkConfig,
     account: String,
     pub(super) queues: Vec<Queues>,
 }
@@ -51,15 +53,7 @@ const UPSTREAMS: u8 = 4;
 impl Deployment {
     /// Looks up the queues of a deployment with the environment's credentials and region.
     pub(super) async fn find(arguments: &DeploymentArgs) -> Result<Self, AwsError> {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::Ring,
-            ))
-            .build_https();
-        let shared = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .load()
-            .await;
+        let shared = aws::load().await;
         let region = shared.region().ok_or(AwsError::Region)?.to_string();
         let sqs = aws_sdk_sqs::Client::new(&shared);
         let name = &arguments.name;
@@ -80,6 +74,7 @@ impl Deployment {
             endpoint: shared.endpoint_url().map(str::to_owned),
             sqs,
             region,
+            shared,
             queues,
         })
     }

@@ -1,6 +1,9 @@
 //! `swath doctor`: whether a deployment can be worked with.
 
+use aws_config::SdkConfig;
 use serde::Serialize;
+use serde_json::Value;
+use swath_cloud::aws::{self, Call};
 use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::http::{self, Timeouts};
 use swath_core::chain;
@@ -16,6 +19,13 @@ use crate::run;
 /// Signed requests are refused when the clocks are further apart.
 const SKEW_SECONDS: i64 = 300;
 
+/// Bytes of an answer that are read.
+const LARGEST: usize = 64 << 10;
+
+/// Functions that run at once when there is much to do, with the template's defaults: searches, downloads, repairs, and the
+/// five that each other function's mapping starts with. An account may begin with a quota of ten.
+const AT_ONCE: u64 = 4 + 10 + 2 + 5 * 5;
+
 #[derive(Debug, Serialize)]
 struct Finding {
     check: &'static str,
@@ -26,16 +36,18 @@ struct Finding {
 /// Looks at one thing after the other and says what it finds.
 pub(super) async fn doctor(arguments: &DoctorArgs) -> Result<Exit, AwsError> {
     let found = Deployment::find(&arguments.deployment).await;
-    let mut findings = vec![match &found {
+    let mut findings = vec![credentials().await];
+    findings.push(match &found {
         Ok(deployment) => well(
             "deployment",
             format!("{} in {}", deployment.name, place(deployment)),
         ),
         Err(error) => ill("deployment", chain(error)),
-    }];
+    });
     if let Ok(deployment) = &found {
         findings.push(conditions(deployment).await);
         findings.push(clock(deployment).await);
+        findings.push(quota(deployment).await);
         findings.push(dead_letters(deployment).await);
     }
     for finding in &findings {
@@ -118,6 +130,88 @@ async fn clock(deployment: &Deployment) -> Finding {
             format!("{apart} s apart: signed requests are refused"),
         )
     }
+}
+
+/// Whose credentials they are.
+async fn credentials() -> Finding {
+    let shared = aws::load().await;
+    let Some(region) = shared.region() else {
+        return ill("credentials", chain(&AwsError::Region));
+    };
+    let path = "/?Action=GetCallerIdentity&Version=2011-06-15";
+    let said = match ask(&shared, ("sts", region.as_ref()), path).await {
+        Ok(said) => said,
+        Err(reason) => return ill("credentials", reason),
+    };
+    let arn = said
+        .split_once("<Arn>")
+        .and_then(|(_, rest)| rest.split_once("</Arn>"));
+    match arn {
+        Some((arn, _)) => well("credentials", arn),
+        None => ill("credentials", "AWS does not say whose they are"),
+    }
+}
+
+/// Whether as many functions may run at once as the deployment would like to.
+async fn quota(deployment: &Deployment) -> Finding {
+    let path = "/2016-08-19/account-settings/";
+    let asked = ask(&deployment.shared, ("lambda", &deployment.region), path).await;
+    let said: Value = match asked.map(|said| serde_json::from_str(&said)) {
+        Ok(Ok(said)) => said,
+        Ok(Err(error)) => return ill("quota", chain(&error)),
+        Err(reason) => return ill("quota", reason),
+    };
+    let most = said.pointer("/AccountLimit/UnreservedConcurrentExecutions");
+    match most.and_then(Value::as_u64) {
+        Some(most) if most >= AT_ONCE => well(
+            "quota",
+            format!("{most} functions at once, {AT_ONCE} are of use"),
+        ),
+        Some(most) => ill(
+            "quota",
+            format!(
+                "{most} functions at once, fewer than the {AT_ONCE} that are of use: ask for Lambda's quota `Concurrent executions`"
+            ),
+        ),
+        None => ill(
+            "quota",
+            "AWS does not say how many functions may run at once",
+        ),
+    }
+}
+
+/// Asks a service of a region something that needs no body.
+async fn ask(
+    shared: &SdkConfig,
+    (service, region): (&str, &str),
+    path: &str,
+) -> Result<String, String> {
+    let host = || format!("https://{service}.{region}.amazonaws.com");
+    let url = shared
+        .endpoint_url()
+        .map_or_else(host, |url| url.trim_end_matches('/').to_owned())
+        + path;
+    let http = http::for_apis(Timeouts::default()).map_err(|error| chain(&error))?;
+    let call = Call {
+        method: "GET",
+        url: &url,
+        body: "",
+        service,
+        region,
+    };
+    let request = call.signed(&http, shared, SystemClock.now()).await?;
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| chain(&error.without_url()))?;
+    let status = answer.status();
+    if !status.is_success() {
+        return Err(format!("{service} answers with status {status}"));
+    }
+    let bytes = http::read_body(answer, LARGEST)
+        .await
+        .map_err(|error| chain(&error))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 async fn dead_letters(deployment: &Deployment) -> Finding {

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_sdk_s3::config::ProvideCredentials as _;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use serde_json::{Value, json};
 use swath_core::{Class, redact_url};
 use tokio::sync::OnceCell;
 use url::Url;
 
 use super::s3::load;
+use crate::aws::Call;
 use crate::clock::Clock;
 use crate::fetch::{Sign, SignError, Signed};
 use crate::http::read_body;
@@ -67,8 +65,14 @@ impl Function {
         let arn = self.arn.replace(':', "%3A");
         let url = format!("{endpoint}/2015-03-31/functions/{arn}/invocations");
         let body = json!({"href": href.as_str()}).to_string();
-        let request = self.http.post(&url).body(body.clone());
-        let request = self.signed(request, (&url, &body), region, config).await;
+        let call = Call {
+            method: "POST",
+            url: &url,
+            body: &body,
+            service: "lambda",
+            region,
+        };
+        let request = call.signed(&self.http, config, self.clock.now()).await;
         let request = request.map_err(|reason| SignError::denied(href, reason))?;
         let sent = request.send().await;
         let answer = sent.map_err(|error| transient(href, error.without_url().to_string()))?;
@@ -94,38 +98,6 @@ impl Function {
                 Err(SignError::denied(href, reason))
             }
         }
-    }
-
-    /// Signs a call by AWS Signature Version 4 with the credentials of the environment.
-    async fn signed(
-        &self,
-        mut request: reqwest::RequestBuilder,
-        (url, body): (&str, &str),
-        region: &str,
-        config: &SdkConfig,
-    ) -> Result<reqwest::RequestBuilder, String> {
-        let provider = config.credentials_provider();
-        let provider = provider.ok_or("there are no AWS credentials")?;
-        let credentials = provider.provide_credentials().await;
-        let credentials = credentials.map_err(|error| swath_core::chain(&error))?;
-        let identity = credentials.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name("lambda")
-            .time(self.clock.now().into())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| error.to_string())?;
-        let body = SignableBody::Bytes(body.as_bytes());
-        let signable = SignableRequest::new("POST", url, std::iter::empty(), body);
-        let signable = signable.map_err(|error| error.to_string())?;
-        let signed = sign(signable, &parameters.into()).map_err(|error| error.to_string())?;
-        let (instructions, _) = signed.into_parts();
-        for (name, value) in instructions.headers() {
-            request = request.header(name, value);
-        }
-        Ok(request)
     }
 }
 

@@ -174,7 +174,7 @@ impl S3 {
 }
 
 /// Loads settings and credentials of the environment.
-pub(super) async fn load() -> SdkConfig {
+pub async fn load() -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(
             tls::rustls_provider::CryptoMode::Ring,
