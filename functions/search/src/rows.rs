@@ -4,27 +4,16 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use swath_core::message::{DownloadAsset, SearchArea};
-use swath_core::row::AssetRow;
-use swath_core::stac::{Asset, Item};
-use swath_core::{Headers, Job, RunId, redact_url};
+use swath_core::row::{Found, Sought};
+use swath_core::stac::{Asset, Item, parse_datetime};
+use swath_core::{Headers, Job, RunId, Shared, redact_url};
 use url::Url;
 
-/// An item and what is needed of it that [`Item`] does not keep.
+/// An item, and what its relative hrefs are relative to.
 #[derive(Debug)]
 pub(crate) struct Served<'a> {
-    pub(crate) item: Item,
-    /// Its properties' JSON text, as served.
-    properties: &'a str,
-    /// What relative hrefs are relative to.
+    pub(crate) item: Item<'a>,
     base: Url,
-}
-
-#[derive(Deserialize)]
-struct Raw<'a> {
-    #[serde(borrow, default)]
-    properties: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    links: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -35,16 +24,26 @@ struct Link {
     href: Option<String>,
 }
 
+/// Makes the half of an area's rows that says what was asked for.
+pub(crate) fn sought(run_id: &RunId, request: &SearchArea) -> Shared<Sought> {
+    let area = &request.area;
+    let sought = Sought {
+        run_id: run_id.clone(),
+        row_id: area.row_id.clone(),
+        row_number: area.row_number,
+        area: area.columns.clone(),
+    };
+    sought.into()
+}
+
 impl<'a> Served<'a> {
     /// Reads an item off a page.
     pub(crate) fn parse(text: &'a str, page: &Url) -> Result<Self, String> {
         let item = Item::parse(text).map_err(|error| swath_core::chain(&error))?;
-        let raw: Raw<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let base = raw.links.and_then(self_href);
+        let base = item.links.and_then(self_href);
         let base = base.and_then(|href| page.join(&href).ok());
         Ok(Self {
             item,
-            properties: raw.properties.map_or("{}", RawValue::get),
             base: base.unwrap_or_else(|| page.clone()),
         })
     }
@@ -55,35 +54,44 @@ impl<'a> Served<'a> {
         assets.filter(|asset| job.assets.wants(asset))
     }
 
-    pub(crate) fn row(&self, run_id: &RunId, request: &SearchArea, asset: &Asset) -> AssetRow {
-        let (item, area) = (&self.item, &request.area);
-        let text = |property: &str| item.properties.get(property)?.as_str().map(str::to_owned);
-        AssetRow {
-            run_id: run_id.clone(),
-            row_id: area.row_id.clone(),
-            row_number: area.row_number,
-            area: area.columns.clone(),
-            catalog: redact_url(&request.job.catalog),
+    /// Makes the halves of rows that say what was found, one per wanted asset.
+    pub(crate) fn found(&self, job: &Job) -> Vec<Shared<Found>> {
+        let item = &self.item;
+        let instant = |text: &Option<String>| parse_datetime(text.as_deref()?);
+        let of_item = Found {
+            catalog: redact_url(&job.catalog),
             collection: item.collection.clone(),
             item_id: item.id.clone(),
-            date: text("datetime").or_else(|| text("start_datetime")),
+            date: item
+                .taken
+                .datetime
+                .clone()
+                .or_else(|| item.taken.start.clone()),
             item_bbox: item.bbox.map(polygon),
-            item_properties: self.properties.to_owned(),
+            item_properties: item.properties.map_or("{}", RawValue::get).to_owned(),
+            asset_name: String::new(),
+            href: String::new(),
+            asset_type: None,
+            asset_roles: Vec::new(),
+            file_size: None,
+            file_checksum: None,
+            datetime: instant(&item.taken.datetime),
+            start_datetime: instant(&item.taken.start),
+            end_datetime: instant(&item.taken.end),
+            alternate_hrefs: Vec::new(),
+        };
+        let absolute = |href: &String| self.absolute(href);
+        let found = self.wanted(job).map(|asset| Found {
             asset_name: asset.key.clone(),
-            href: self.absolute(&asset.href),
+            href: absolute(&asset.href),
             asset_type: asset.media_type.clone(),
             asset_roles: asset.roles.clone(),
             file_size: asset.size_bytes,
             file_checksum: asset.checksum.clone(),
-            datetime: item.instant("datetime"),
-            start_datetime: item.instant("start_datetime"),
-            end_datetime: item.instant("end_datetime"),
-            alternate_hrefs: asset
-                .alternates
-                .iter()
-                .map(|href| self.absolute(href))
-                .collect(),
-        }
+            alternate_hrefs: asset.alternates.iter().map(absolute).collect(),
+            ..of_item.clone()
+        });
+        found.map(Shared::from).collect()
     }
 
     pub(crate) fn download(&self, job: &Job, asset: &Asset) -> DownloadAsset {
@@ -111,6 +119,9 @@ impl<'a> Served<'a> {
 
     /// Keeps an absolute href as it was written; one that makes no address even so is for the download to name.
     fn absolute(&self, href: &str) -> String {
+        if href.starts_with("https://") {
+            return href.to_owned();
+        }
         match Url::parse(href) {
             Err(url::ParseError::RelativeUrlWithoutBase) => self
                 .base

@@ -4,10 +4,10 @@ use serde_json::value::RawValue;
 use swath_cloud::queue::{LARGEST, QueueError};
 use swath_cloud::stac::Page;
 use swath_core::message::{Body, DownloadAsset, Message, SearchArea, WriteItems, WriteRows};
-use swath_core::row::AssetRow;
-use swath_core::{RunId, fits, redact_url};
+use swath_core::row::{AssetRow, Found, Sought};
+use swath_core::{Job, RunId, Shared, fits, redact_url};
 
-use crate::rows::Served;
+use crate::rows::{Served, sought};
 use crate::{AreaFound, Context, RejectedItem};
 
 /// Bytes of rows or items per message: the largest that a queue takes, less the message's own frame.
@@ -16,8 +16,8 @@ const MESSAGE_BYTES: usize = LARGEST - 4 * 1024;
 /// What a page holds for others.
 #[derive(Default)]
 pub(crate) struct Taken {
-    pub(crate) items: Vec<Box<RawValue>>,
-    pub(crate) rows: Vec<AssetRow>,
+    items: Vec<Box<RawValue>>,
+    rows: Vec<AssetRow>,
     downloads: Vec<DownloadAsset>,
 }
 
@@ -30,11 +30,12 @@ impl Taken {
         found: &mut AreaFound,
     ) -> Self {
         let mut taken = Self::default();
+        let sought = sought(run_id, request);
         for (place, feature) in page.features.iter().enumerate() {
             match Served::parse(feature.get(), &page.url) {
                 Ok(served) => {
-                    taken.items.push(feature.clone());
-                    taken.take(run_id, request, &served);
+                    taken.take_item(feature, &served, &request.job);
+                    taken.take_rows(&sought, &served.found(&request.job));
                     count_missing(request, &served, found);
                 }
                 Err(reason) => found.rejected.push(RejectedItem {
@@ -51,13 +52,23 @@ impl Taken {
         taken
     }
 
-    pub(crate) fn take(&mut self, run_id: &RunId, request: &SearchArea, served: &Served<'_>) {
-        for asset in served.wanted(&request.job) {
-            self.rows.push(served.row(run_id, request, asset));
-            if request.job.download {
-                self.downloads.push(served.download(&request.job, asset));
-            }
+    /// Adds an item, and a download per wanted asset if the job asks for them.
+    pub(crate) fn take_item(&mut self, feature: &RawValue, served: &Served<'_>, job: &Job) {
+        self.items.push(feature.to_owned());
+        if job.download {
+            let wanted = served.wanted(job);
+            self.downloads
+                .extend(wanted.map(|asset| served.download(job, asset)));
         }
+    }
+
+    /// Adds a row per asset.
+    pub(crate) fn take_rows(&mut self, sought: &Shared<Sought>, found: &[Shared<Found>]) {
+        let rows = found.iter().map(|found| AssetRow {
+            sought: sought.clone(),
+            found: found.clone(),
+        });
+        self.rows.extend(rows);
     }
 
     pub(crate) async fn send(
@@ -83,7 +94,7 @@ impl Taken {
                 let source = source.clone();
                 message(Body::WriteItems(WriteItems { source, items }))
             });
-        let rows = parts(self.rows, json_bytes)
+        let rows = parts(self.rows, |row| row.json_bytes().unwrap_or(MESSAGE_BYTES))
             .into_iter()
             .map(|rows| message(Body::WriteRows(WriteRows::AssetRows(rows))));
         let writes: Vec<_> = items.chain(rows).collect();

@@ -127,11 +127,11 @@ pub(crate) fn gather<'a>(batch: &'a [Message], rules: &Rules) -> Gathered<'a> {
 
 fn asset_row_key(row: &AssetRow) -> RowKey<'_> {
     [
-        Some(&row.catalog),
-        Some(&row.row_id),
-        row.collection.as_deref(),
-        Some(&row.item_id),
-        Some(&row.asset_name),
+        Some(&row.found.catalog),
+        Some(&row.sought.row_id),
+        row.found.collection.as_deref(),
+        Some(&row.found.item_id),
+        Some(&row.found.asset_name),
     ]
 }
 

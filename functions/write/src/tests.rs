@@ -15,7 +15,7 @@ use swath_cloud::queue::{MemoryReceiver, channel};
 use swath_cloud::store::Store;
 use swath_core::grid::{CellKey, Grid, GridError, GridOptions, GridSpec};
 use swath_core::message::{Body, FilesWritten, Message, Partition, WriteItems, WriteRows};
-use swath_core::row::{AssetFile, AssetRow};
+use swath_core::row::{AssetFile, AssetRow, Found, Sought};
 use swath_core::{Class, Classify as _, Level, RunId, TableName};
 use swath_table::items::read_items;
 
@@ -182,26 +182,32 @@ fn asset_file(item_id: &str) -> AssetFile {
 
 fn asset_row(item_id: &str) -> AssetRow {
     AssetRow {
-        run_id: RunId::new("run"),
-        row_id: "area".into(),
-        row_number: 0,
-        area: serde_json::Map::new(),
-        catalog: "https://stac.example/".into(),
-        collection: Some("c".into()),
-        item_id: item_id.into(),
-        date: None,
-        item_bbox: None,
-        item_properties: "{}".into(),
-        asset_name: "B04".into(),
-        href: "https://files.example/B04.tif".into(),
-        asset_type: None,
-        asset_roles: vec!["data".into()],
-        file_size: None,
-        file_checksum: None,
-        datetime: None,
-        start_datetime: None,
-        end_datetime: None,
-        alternate_hrefs: Vec::new(),
+        sought: Sought {
+            run_id: RunId::new("run"),
+            row_id: "area".into(),
+            row_number: 0,
+            area: serde_json::Map::new(),
+        }
+        .into(),
+        found: Found {
+            catalog: "https://stac.example/".into(),
+            collection: Some("c".into()),
+            item_id: item_id.into(),
+            date: None,
+            item_bbox: None,
+            item_properties: "{}".into(),
+            asset_name: "B04".into(),
+            href: "https://files.example/B04.tif".into(),
+            asset_type: None,
+            asset_roles: vec!["data".into()],
+            file_size: None,
+            file_checksum: None,
+            datetime: None,
+            start_datetime: None,
+            end_datetime: None,
+            alternate_hrefs: Vec::new(),
+        }
+        .into(),
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
     /// A CQL2 filter: an object is CQL2 JSON and goes by POST, or as text to an API that takes none; text is CQL2 text and goes by
-    /// GET.
+    /// GET, or by POST when it is too long for an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Value>,
     /// What properties must be like, in the older words of the query extension: `{"eo:cloud_cover": {"lt": 10}}`.

@@ -4,11 +4,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use crate::{Class, Level, RunId};
+use crate::{Class, Level, RunId, Shared};
 
-/// One asset of one item found for one area: a row of `swath.asset_rows`.
+/// One asset of one item found for one area: a row of `swath.asset_rows`, flat on the wire.
+///
+/// An asset lies in many areas and an area holds many assets: either half is made, and written as JSON, once for all its rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AssetRow {
+    /// Where it was looked for.
+    #[serde(flatten)]
+    pub sought: Shared<Sought>,
+    /// What was found there.
+    #[serde(flatten)]
+    pub found: Shared<Found>,
+}
+
+/// The area that an asset was found for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sought {
     /// The run that found it.
     pub run_id: RunId,
     /// The area's id.
@@ -17,6 +30,11 @@ pub struct AssetRow {
     pub row_number: u64,
     /// The area's own columns.
     pub area: Map<String, Value>,
+}
+
+/// An asset that was found, and what its rows say of its item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Found {
     /// The STAC API that was searched.
     pub catalog: String,
     /// The item's collection.
@@ -53,6 +71,29 @@ pub struct AssetRow {
     /// Where else the asset lies, made absolute: what anyone can fetch first.
     #[serde(default)]
     pub alternate_hrefs: Vec<String>,
+}
+
+impl AssetRow {
+    /// Returns the size of the row's JSON text, bytes.
+    ///
+    /// # Errors
+    /// When a value cannot be written as JSON.
+    pub fn json_bytes(&self) -> Result<usize, serde_json::Error> {
+        Ok(self.sought.json()?.len() + self.found.json()?.len() - 1)
+    }
+
+    /// Adds the row's JSON text to others, as [`serde_json::to_writer`] writes it.
+    ///
+    /// # Errors
+    /// When a value cannot be written as JSON.
+    pub fn write_json(&self, into: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        // Neither half is ever without members.
+        let (sought, found) = (self.sought.json()?, self.found.json()?);
+        into.extend_from_slice(sought.strip_suffix('}').unwrap_or_default().as_bytes());
+        into.push(b',');
+        into.extend_from_slice(found.strip_prefix('{').unwrap_or_default().as_bytes());
+        Ok(())
+    }
 }
 
 /// How the search of one area ended, the last time: a row of `swath.area_status`.
@@ -170,4 +211,34 @@ pub struct AssetFile {
     pub validation: Option<String>,
     /// Mean rate of the successful transfer, bytes per second.
     pub bytes_per_s: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_row_put_together_of_its_halves_is_the_row() {
+        let row = json!({
+            "run_id": "r", "row_id": "a \"b\"}", "row_number": 7, "area": {"crop": "{rye}", "size": 1.5},
+            "catalog": "https://stac.example/", "collection": null, "item_id": "i", "date": "2024-06-01T00:00:00Z",
+            "item_bbox": null, "item_properties": "{\"gsd\":1.50}", "asset_name": "red", "href": "s3://b/red.tif",
+            "asset_type": null, "asset_roles": ["data"], "file_size": u64::MAX, "file_checksum": null,
+            "datetime": "2024-06-01T00:00:00Z", "start_datetime": null, "end_datetime": null, "alternate_hrefs": [],
+        });
+        let row: AssetRow = serde_json::from_value(row).unwrap();
+        let mut text = b"before ".to_vec();
+        row.write_json(&mut text).unwrap();
+        let whole = serde_json::to_string(&row).unwrap();
+        assert_eq!(text, format!("before {whole}").into_bytes());
+        assert_eq!(row.json_bytes().unwrap(), whole.len());
+        assert_eq!(serde_json::from_str::<AssetRow>(&whole).unwrap(), row);
+        let one = row.clone();
+        assert_eq!(
+            one.found.json().unwrap().as_ptr(),
+            row.found.json().unwrap().as_ptr(),
+            "written once"
+        );
+    }
 }

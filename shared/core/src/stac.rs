@@ -2,23 +2,40 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-/// The members of an item that say what it is, when it was taken and which files it has.
+/// The members of an item that say what it is, where and when it was taken and which files it has; read once, as written where
+/// they are only passed on.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct Item<'a> {
     /// Unique within the collection.
     pub id: String,
     /// The collection's id.
     pub collection: Option<String>,
     /// West, south, east, north, degrees; heights are left out.
     pub bbox: Option<[f64; 4]>,
+    /// Where it was taken.
+    pub geometry: Option<&'a RawValue>,
     /// All properties.
-    pub properties: Map<String, Value>,
+    pub properties: Option<&'a RawValue>,
+    /// The properties that say when it was taken.
+    pub taken: Taken,
+    /// Its links.
+    pub links: Option<&'a RawValue>,
     /// Assets in the item's own order.
     pub assets: Vec<Asset>,
+}
+
+/// When an item was taken, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// `datetime`: the instant, or one that stands for the interval.
+    pub datetime: Option<String>,
+    /// `start_datetime`: the interval's begin.
+    pub start: Option<String>,
+    /// `end_datetime`: the interval's end.
+    pub end: Option<String>,
 }
 
 /// One file of an item.
@@ -60,8 +77,12 @@ struct RawItem<'a> {
     collection: Option<String>,
     #[serde(default)]
     bbox: Option<Vec<f64>>,
-    #[serde(default)]
-    properties: Option<Map<String, Value>>,
+    #[serde(borrow, default)]
+    geometry: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    properties: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    links: Option<&'a RawValue>,
     #[serde(borrow, default)]
     assets: Option<&'a RawValue>,
 }
@@ -87,12 +108,12 @@ struct RawAlternate {
     href: Option<String>,
 }
 
-impl Item {
+impl<'a> Item<'a> {
     /// Reads an item.
     ///
     /// # Errors
     /// When the text is not a STAC item: no `id`, another `type`, an asset without `href`.
-    pub fn parse(text: &str) -> Result<Self, ItemError> {
+    pub fn parse(text: &'a str) -> Result<Self, ItemError> {
         let raw: RawItem<'_> = serde_json::from_str(text).map_err(ItemError::Malformed)?;
         if raw.r#type != "Feature" {
             return Err(ItemError::OtherType(raw.r#type));
@@ -101,24 +122,42 @@ impl Item {
             id: raw.id,
             collection: raw.collection,
             bbox: raw.bbox.as_deref().and_then(flat_bbox),
-            properties: raw.properties.unwrap_or_default(),
+            geometry: raw.geometry,
+            taken: taken(raw.properties)?,
+            properties: raw.properties,
+            links: raw.links,
             assets: assets(raw.assets)?,
         })
     }
-
-    /// Returns the instant of a datetime property, in UTC.
-    pub fn instant(&self, property: &str) -> Option<OffsetDateTime> {
-        parse_datetime(self.properties.get(property)?.as_str()?)
-    }
 }
 
-fn assets(raw: Option<&RawValue>) -> Result<Vec<Asset>, ItemError> {
+/// Reads the members of an object that may be missing.
+fn members<'a, T: Deserialize<'a>>(
+    raw: Option<&'a RawValue>,
+) -> Result<Vec<(String, T)>, ItemError> {
     let Some(raw) = raw else {
         return Ok(Vec::new());
     };
-    let pairs: Ordered<RawAsset> = serde_json::from_str(raw.get()).map_err(ItemError::Malformed)?;
-    Ok(pairs
-        .0
+    let members: Ordered<T> = serde_json::from_str(raw.get()).map_err(ItemError::Malformed)?;
+    Ok(members.0)
+}
+
+fn taken(properties: Option<&RawValue>) -> Result<Taken, ItemError> {
+    let mut taken = Taken::default();
+    for (name, value) in members::<&RawValue>(properties)? {
+        let place = match name.as_str() {
+            "datetime" => &mut taken.datetime,
+            "start_datetime" => &mut taken.start,
+            "end_datetime" => &mut taken.end,
+            _ => continue,
+        };
+        *place = serde_json::from_str(value.get()).ok();
+    }
+    Ok(taken)
+}
+
+fn assets(raw: Option<&RawValue>) -> Result<Vec<Asset>, ItemError> {
+    Ok(members::<RawAsset>(raw)?
         .into_iter()
         .map(|(key, asset)| Asset {
             key,
@@ -169,7 +208,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
             type Value = Ordered<T>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object of assets")
+                f.write_str("an object")
             }
 
             fn visit_unit<E>(self) -> Result<Ordered<T>, E> {

@@ -12,8 +12,12 @@ use crate::split;
 /// Degrees by which a box is larger than what it covers, so that what touches its edge is found.
 const MARGIN: f64 = 1e-6;
 
-/// Sides of boxes that are tried, degrees, the finest first.
+/// Sides of boxes that are tried, degrees.
 const SIDES: [f64; 8] = [0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0];
+
+/// The side of a scene, degrees, as most satellites take it. A box is answered with all scenes that touch it, and boxes side by
+/// side with many of the same.
+const SCENE: f64 = 1.0;
 
 /// A box, and the areas that lie in it, by their place among all.
 #[derive(Clone, Debug)]
@@ -41,7 +45,8 @@ struct Shape {
 }
 
 impl Cover {
-    /// Covers areas with boxes, at most half as many as there are areas; `None` when they lie too far apart for that.
+    /// Covers areas with boxes, at most half as many as there are areas, of the side with which the fewest scenes are served;
+    /// `None` when the areas lie too far apart for that.
     pub fn of(areas: &[Area]) -> Option<Self> {
         let shapes: Vec<_> = areas.iter().map(shape_of).collect();
         let alone: Vec<usize> = (0..)
@@ -50,10 +55,10 @@ impl Cover {
             .map(|(place, _)| place)
             .collect();
         let together = areas.len() - alone.len();
-        let parts = SIDES
-            .into_iter()
-            .find_map(|side| squares(&shapes, side, together / 2))?;
-        let cells = parts
+        let covers = SIDES.into_iter();
+        let covers = covers.filter_map(|side| squares(&shapes, side, together / 2));
+        let best = covers.min_by(|one, other| served(one).total_cmp(&served(other)))?;
+        let cells = best
             .into_values()
             .filter_map(|(bounds, members)| cell(bounds, members));
         Some(Self {
@@ -95,6 +100,13 @@ fn shape(text: &RawValue) -> Option<Shape> {
 }
 
 type Squares = BTreeMap<(i64, i64), (Rect, Vec<usize>)>;
+
+/// Returns a measure of the scenes that boxes are answered with, were all scenes of one size and equally dense.
+fn served(squares: &Squares) -> f64 {
+    let boxes = squares.values().map(|(bounds, _)| bounds);
+    let reach = boxes.map(|bounds| (bounds.width() + SCENE) * (bounds.height() + SCENE));
+    reach.sum()
+}
 
 /// Deals areas out to the squares of a grid they lie in, each square no larger than what lies in it; `None` when there are
 /// more than `most`.
@@ -250,6 +262,28 @@ mod tests {
         assert!(cover.matching(cell, &between).unwrap().is_empty());
         assert!(cover.matching(cell, &raw("null")).unwrap().is_empty());
         assert!(cover.matching(cell, &raw(r#"{"type":"Circle"}"#)).is_none());
+    }
+
+    #[test]
+    fn boxes_are_as_large_as_makes_the_fewest_scenes_come_twice() {
+        let town = |west: f64, south: f64| {
+            (0..100).map(move |n| {
+                let (x, y) = (
+                    west + f64::from(n % 10) * 0.2,
+                    south + f64::from(n / 10) * 0.2,
+                );
+                [x, y, x + 0.1, y + 0.1]
+            })
+        };
+        let boxes: Vec<_> = town(10.1, 50.1).chain(town(40.1, 10.1)).collect();
+        let cover = Cover::of(&areas(&boxes)).unwrap();
+        assert_eq!(cover.cells.len(), 2, "one box a town");
+        let corners = [[0.1, 0.1], [0.1, 4.8], [4.8, 0.1], [4.8, 4.8]];
+        let corners = corners
+            .iter()
+            .flat_map(|[x, y]| [[*x, *y, x + 0.1, y + 0.1]; 4]);
+        let cover = Cover::of(&areas(&corners.collect::<Vec<_>>())).unwrap();
+        assert_eq!(cover.cells.len(), 4, "what lies between is nobody's");
     }
 
     #[test]

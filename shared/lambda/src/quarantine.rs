@@ -4,7 +4,7 @@ use aws_lambda_events::sqs::SqsMessage;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use swath_cloud::store::StoreError;
-use swath_core::Class;
+use swath_core::{Class, redact_message};
 use time::OffsetDateTime;
 
 use crate::shell::Shell;
@@ -29,7 +29,7 @@ pub struct Record {
     pub receive_count: Option<u32>,
     /// The ARN of the queue it came from.
     pub queue: Option<String>,
-    /// The body as it came.
+    /// The body as it came, but for the values of headers and the credentials of addresses: whoever sends it again puts them in.
     pub body: Option<String>,
 }
 
@@ -46,10 +46,11 @@ impl Record {
     /// Fills in what the queue says about a message.
     pub(crate) fn with_origin(self, message: &SqsMessage) -> Self {
         let count = message.attributes.get("ApproximateReceiveCount");
+        let body = message.body.as_deref();
         Self {
             receive_count: count.and_then(|count| count.parse().ok()),
             queue: message.event_source_arn.clone(),
-            body: message.body.clone(),
+            body: body.map(|body| redact_message(body).into_owned()),
             ..self
         }
     }

@@ -35,37 +35,41 @@ pub fn asset_rows_batch(rows: &[&AssetRow]) -> Result<RecordBatch, TableError> {
     sorted.sort_by(|a, b| asset_row_order(a).cmp(&asset_row_order(b)));
     let rows = sorted.as_slice();
     let arrays = vec![
-        text(rows, |row| Some(row.run_id.as_str())),
-        text(rows, |row| Some(&row.row_id)),
-        long(rows, |row| Some(row.row_number)),
-        json(rows, |row| Value::Object(row.area.clone())),
-        text(rows, |row| Some(&row.catalog)),
-        text(rows, |row| row.collection.as_deref()),
-        text(rows, |row| Some(&row.item_id)),
-        text(rows, |row| row.date.as_deref()),
-        text(rows, |row| row.item_bbox.as_deref()),
-        text(rows, |row| Some(&row.item_properties)),
-        text(rows, |row| Some(&row.asset_name)),
-        text(rows, |row| Some(&row.href)),
-        text(rows, |row| row.asset_type.as_deref()),
-        texts(rows, "asset_roles", |row| &row.asset_roles),
-        long(rows, |row| row.file_size),
-        text(rows, |row| row.file_checksum.as_deref()),
-        instants(rows, |row| row.datetime),
-        instants(rows, |row| row.start_datetime),
-        instants(rows, |row| row.end_datetime),
-        texts(rows, "alternate_hrefs", |row| &row.alternate_hrefs),
+        text(rows, |row| Some(row.sought.run_id.as_str())),
+        text(rows, |row| Some(&row.sought.row_id)),
+        long(rows, |row| Some(row.sought.row_number)),
+        json(rows, |row| Value::Object(row.sought.area.clone())),
+        text(rows, |row| Some(&row.found.catalog)),
+        text(rows, |row| row.found.collection.as_deref()),
+        text(rows, |row| Some(&row.found.item_id)),
+        text(rows, |row| row.found.date.as_deref()),
+        text(rows, |row| row.found.item_bbox.as_deref()),
+        text(rows, |row| Some(&row.found.item_properties)),
+        text(rows, |row| Some(&row.found.asset_name)),
+        text(rows, |row| Some(&row.found.href)),
+        text(rows, |row| row.found.asset_type.as_deref()),
+        texts(rows, "asset_roles", |row| &row.found.asset_roles),
+        long(rows, |row| row.found.file_size),
+        text(rows, |row| row.found.file_checksum.as_deref()),
+        instants(rows, |row| row.found.datetime),
+        instants(rows, |row| row.found.start_datetime),
+        instants(rows, |row| row.found.end_datetime),
+        texts(rows, "alternate_hrefs", |row| &row.found.alternate_hrefs),
     ];
     batch(TableName::AssetRows, arrays)
 }
 
 fn asset_row_order(row: &AssetRow) -> impl Ord {
     (
-        row.run_id.as_str(),
-        row.row_number,
-        (&row.row_id, &row.catalog),
-        (&row.collection, &row.item_id, &row.asset_name),
-        &row.href,
+        row.sought.run_id.as_str(),
+        row.sought.row_number,
+        (&row.sought.row_id, &row.found.catalog),
+        (
+            &row.found.collection,
+            &row.found.item_id,
+            &row.found.asset_name,
+        ),
+        &row.found.href,
     )
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parquet::basic::{LogicalType, TimeUnit};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use serde_json::{Value, json};
-use swath_core::row::{AssetFile, AssetRow};
+use swath_core::row::{AssetFile, AssetRow, Found, Sought};
 use swath_core::{Class, Level, RunId, TableName};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -204,29 +204,35 @@ fn bytes_that_are_no_whole_file_are_an_error_and_not_a_panic() {
 fn asset_row(number: u64) -> AssetRow {
     let instant = |day: i64| Some(OffsetDateTime::UNIX_EPOCH + time::Duration::days(day));
     AssetRow {
-        run_id: RunId::new("r"),
-        row_id: format!("area {number}"),
-        row_number: number,
-        area: json!({"name": "x", "size": 1.5})
-            .as_object()
-            .unwrap()
-            .clone(),
-        catalog: "https://stac.example/".into(),
-        collection: Some("c".into()),
-        item_id: "i".into(),
-        date: Some("2024-01-01T00:00:00Z".into()),
-        item_bbox: None,
-        item_properties: "{}".into(),
-        asset_name: "B04".into(),
-        href: "https://files.example/B04.tif".into(),
-        asset_type: None,
-        asset_roles: (0..number).map(|n| format!("role {n}")).collect(),
-        file_size: Some(u64::MAX),
-        file_checksum: None,
-        datetime: instant(1),
-        start_datetime: None,
-        end_datetime: instant(2),
-        alternate_hrefs: Vec::new(),
+        sought: Sought {
+            run_id: RunId::new("r"),
+            row_id: format!("area {number}"),
+            row_number: number,
+            area: json!({"name": "x", "size": 1.5})
+                .as_object()
+                .unwrap()
+                .clone(),
+        }
+        .into(),
+        found: Found {
+            catalog: "https://stac.example/".into(),
+            collection: Some("c".into()),
+            item_id: "i".into(),
+            date: Some("2024-01-01T00:00:00Z".into()),
+            item_bbox: None,
+            item_properties: "{}".into(),
+            asset_name: "B04".into(),
+            href: "https://files.example/B04.tif".into(),
+            asset_type: None,
+            asset_roles: (0..number).map(|n| format!("role {n}")).collect(),
+            file_size: Some(u64::MAX),
+            file_checksum: None,
+            datetime: instant(1),
+            start_datetime: None,
+            end_datetime: instant(2),
+            alternate_hrefs: Vec::new(),
+        }
+        .into(),
     }
 }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -15,7 +15,7 @@ use swath_core::{AssetChoice, Job, RunId};
 
 use swath_cloud::queue::LARGEST;
 use swath_core::message::DownloadAsset;
-use swath_core::row::AssetRow;
+use swath_core::row::{AssetRow, Found, Sought};
 
 use super::*;
 
@@ -158,6 +158,40 @@ const MIRRORS: [&str; 2] = [
     "s3://mirror/red.tif",
 ];
 
+/// The row of [`FULL`]'s asset `red`.
+fn row_of_red(catalog: String) -> AssetRow {
+    let date = "2024-06-01 10:00:00.040Z";
+    AssetRow {
+        sought: Sought {
+            run_id: RunId::new("run"),
+            row_id: "field 7".to_owned(),
+            row_number: 0,
+            area: serde_json::Map::from_iter([("crop".to_owned(), json!("rye"))]),
+        }
+        .into(),
+        found: Found {
+            catalog,
+            collection: Some("s2".to_owned()),
+            item_id: "a/b".to_owned(),
+            date: Some(date.to_owned()),
+            item_bbox: Some(BOX.to_owned()),
+            item_properties: r#"{ "datetime":null, "start_datetime":"2024-06-01 10:00:00.040Z","end_datetime":"2024-06-02T10:00:00+02:00","gsd":1.50 }"#
+                .to_owned(),
+            asset_name: "red".to_owned(),
+            href: "https://api.example/collections/s2/data/red%20band.tif?v=1#x".to_owned(),
+            asset_type: Some("image/tiff".to_owned()),
+            asset_roles: vec!["data".to_owned(), "visual".to_owned()],
+            file_size: Some(12),
+            file_checksum: Some("1220ab".to_owned()),
+            datetime: None,
+            start_datetime: swath_core::stac::parse_datetime(date),
+            end_datetime: swath_core::stac::parse_datetime("2024-06-02T08:00:00Z"),
+            alternate_hrefs: MIRRORS.map(str::to_owned).to_vec(),
+        }
+        .into(),
+    }
+}
+
 #[tokio::test]
 async fn an_item_becomes_a_row_and_a_download_per_asset() {
     let world = world(vec![page(&[FULL.to_owned()], None)]).await;
@@ -178,44 +212,21 @@ async fn an_item_becomes_a_row_and_a_download_per_asset() {
     assert_eq!((status.matched, status.returned), (Some(3), 1));
     assert_eq!((status.row_id.as_str(), status.requests), ("field 7", 2));
     assert_eq!(sent.items, [FULL]);
-    let date = "2024-06-01 10:00:00.040Z";
-    let row = AssetRow {
-        run_id: RunId::new("run"),
-        row_id: "field 7".to_owned(),
-        row_number: 0,
-        area: serde_json::Map::from_iter([("crop".to_owned(), json!("rye"))]),
-        catalog: base,
-        collection: Some("s2".to_owned()),
-        item_id: "a/b".to_owned(),
-        date: Some(date.to_owned()),
-        item_bbox: Some(BOX.to_owned()),
-        item_properties: r#"{ "datetime":null, "start_datetime":"2024-06-01 10:00:00.040Z","end_datetime":"2024-06-02T10:00:00+02:00","gsd":1.50 }"#
-            .to_owned(),
-        asset_name: "red".to_owned(),
-        href: "https://api.example/collections/s2/data/red%20band.tif?v=1#x".to_owned(),
-        asset_type: Some("image/tiff".to_owned()),
-        asset_roles: vec!["data".to_owned(), "visual".to_owned()],
-        file_size: Some(12),
-        file_checksum: Some("1220ab".to_owned()),
-        datetime: None,
-        start_datetime: swath_core::stac::parse_datetime(date),
-        end_datetime: swath_core::stac::parse_datetime("2024-06-02T08:00:00Z"),
-        alternate_hrefs: MIRRORS.map(str::to_owned).to_vec(),
-    };
-    assert!(row.start_datetime.is_some());
+    let row = row_of_red(base);
+    assert!(row.found.start_datetime.is_some());
     assert_eq!(sent.rows[0], row);
-    assert_eq!(sent.rows[1].href, "s3://bucket/qa b.tif");
+    assert_eq!(sent.rows[1].found.href, "s3://bucket/qa b.tif");
     assert_eq!(
         sent.downloads[0],
         DownloadAsset {
             job,
-            collection: row.collection,
-            item_id: row.item_id,
-            asset_name: row.asset_name,
-            href: row.href,
-            media_type: row.asset_type,
-            size_bytes: row.file_size,
-            checksum: row.file_checksum,
+            collection: row.found.collection.clone(),
+            item_id: row.found.item_id.clone(),
+            asset_name: row.found.asset_name.clone(),
+            href: row.found.href.clone(),
+            media_type: row.found.asset_type.clone(),
+            size_bytes: row.found.file_size,
+            checksum: row.found.file_checksum.clone(),
         }
     );
 }
@@ -227,11 +238,11 @@ async fn an_href_of_an_item_without_a_self_link_is_relative_to_its_page() {
     world.search().await.unwrap();
     let expected = format!("{}x/y.tif", world.base);
     let sent = world.sent().await;
-    assert_eq!(sent.rows[0].href, expected);
-    assert_eq!(sent.rows[0].collection, None);
-    assert_eq!(sent.rows[0].item_properties, "{}");
+    assert_eq!(sent.rows[0].found.href, expected);
+    assert_eq!(sent.rows[0].found.collection, None);
+    assert_eq!(sent.rows[0].found.item_properties, "{}");
     assert_eq!(
-        (&sent.rows[0].date, &sent.rows[0].item_bbox),
+        (&sent.rows[0].found.date, &sent.rows[0].found.item_bbox),
         (&None, &None)
     );
 }
@@ -389,7 +400,7 @@ async fn a_catalogs_credentials_reach_no_message() {
     world.request.job.download = false;
     world.search().await.unwrap();
     let sent = world.sent().await;
-    assert!(!sent.rows[0].catalog.contains("canary"));
+    assert!(!sent.rows[0].found.catalog.contains("canary"));
 }
 
 #[tokio::test]
@@ -410,31 +421,12 @@ async fn areas_asked_for_together_get_their_own_rows_and_each_item_once() {
             Areas::from_geojson(&text).unwrap().areas.remove(0)
         })
         .collect();
-    let mut together = crate::Together::new(&world.request.job, &squares).unwrap();
-    let mut found = vec![AreaFound::default(); squares.len()];
+    let run = RunId::new("run");
+    let together = crate::Together::new(&run, &world.request.job, &squares).unwrap();
     let cells = together.cells();
     assert_eq!((cells.len(), together.alone().len()), (1, 0));
-    let run = RunId::new("run");
-    together
-        .search(&run, &cells[0], &world.context, &mut found)
-        .await
-        .unwrap();
-    let counts: Vec<_> = found
-        .iter()
-        .map(|area| (area.items, area.assets, area.status()))
-        .collect();
-    assert_eq!(
-        counts,
-        [
-            (2, 4, SearchEnd::Ok),
-            (1, 2, SearchEnd::Ok),
-            (0, 0, SearchEnd::Empty),
-            (0, 0, SearchEnd::Empty)
-        ]
-    );
-    let failures = BTreeMap::new();
-    let told = together.tell(&run, &found, &failures, &world.context);
-    told.await.unwrap();
+    together.search(&cells[0], &world.context).await.unwrap();
+    together.tell(&world.context).await.unwrap();
     let sent = world.sent().await;
     assert_eq!(
         sent.items,
@@ -444,15 +436,20 @@ async fn areas_asked_for_together_get_their_own_rows_and_each_item_once() {
     assert_eq!(sent.rows.len(), 6);
     let told = sent.statuses.iter();
     let told: Vec<_> = told
-        .map(|row| (row.status.as_str(), row.pages, row.requests))
+        .map(|row| (row.status, [row.items, row.assets, row.pages, row.requests]))
         .collect();
     // The landing page and the one search, counted once.
-    let expected = [("ok", 1, 2), ("ok", 1, 0), ("empty", 1, 0), ("empty", 1, 0)];
+    let expected = [
+        (SearchEnd::Ok, [2, 4, 1, 2]),
+        (SearchEnd::Ok, [1, 2, 1, 0]),
+        (SearchEnd::Empty, [0, 0, 1, 0]),
+        (SearchEnd::Empty, [0, 0, 1, 0]),
+    ];
     assert_eq!(told, expected);
 
     let mut capped = Job::new("https://stac.example/".parse().unwrap());
     capped.max_items = Some(1);
-    assert!(crate::Together::new(&capped, &squares).is_none());
+    assert!(crate::Together::new(&run, &capped, &squares).is_none());
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ mod manifest;
 mod output;
 mod sign;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::http::{self, Timeouts};
 use swath_cloud::queue::{self, MemoryReceiver};
@@ -18,7 +18,7 @@ use swath_core::aoi::{Area, Areas, polygon_of_bbox};
 use swath_core::message::{Body, SearchArea, WriteRows};
 use swath_core::row::{AreaStatus, SearchEnd};
 use swath_core::{Job, RunId, chain};
-use swath_search::{AreaFound, RejectedItem, SearchError, Together};
+use swath_search::{RejectedItem, Together};
 use tokio::task::JoinSet;
 
 use crate::areas::{self, ReadError};
@@ -225,12 +225,16 @@ async fn run(
     let writer = tokio::spawn(write(found, output, hrefs));
     let coalesce = how.coalesce.unwrap_or(areas.len() > MANY);
     let together = if coalesce {
-        Together::new(&asked.job, &areas)
+        Together::new(&asked.run_id, &asked.job, &areas)
     } else {
         None
     };
     let areas = match together {
-        Some(together) => coalesced(together, &asked, areas, &context).await,
+        Some(together) => {
+            // On a worker of the runtime, beside the connections that it waits for.
+            let context = Arc::clone(&context);
+            tokio::spawn(coalesced(together, areas, context, how.searches)).await?
+        }
         None => areas,
     };
     let areas = Arc::new(std::sync::Mutex::new(areas.into_iter()));
@@ -255,36 +259,29 @@ struct How {
     coalesce: Option<bool>,
 }
 
-/// Searches what lies together by boxes; returns the areas to be searched alone.
+/// Searches what lies together by boxes, some at a time; returns the areas to be searched alone.
 async fn coalesced(
-    mut together: Together,
-    asked: &Asked,
+    together: Together,
     areas: Vec<Area>,
-    context: &swath_search::Context,
+    context: Arc<swath_search::Context>,
+    searches: u16,
 ) -> Vec<Area> {
-    let mut found = vec![AreaFound::default(); areas.len()];
-    let mut failures: BTreeMap<usize, Arc<SearchError>> = BTreeMap::new();
     let cells = together.cells();
     note(&format!(
         "{} areas are asked for in {} boxes",
         areas.len() - together.alone().len(),
         cells.len()
     ));
-    for cell in &cells {
-        let searched = together
-            .search(&asked.run_id, cell, context, &mut found)
-            .await;
-        if let Err(error) = searched {
+    let search = async |cell| {
+        if let Err(error) = together.search(cell, &context).await {
             note(&chain(&error));
-            let error = Arc::new(error);
-            let failed = cell.members.iter();
-            failures.extend(failed.map(|place| (*place, Arc::clone(&error))));
         }
-    }
-    let rejected = found.iter().flat_map(|area| &area.rejected);
-    rejected.for_each(note_rejected);
-    let told = together.tell(&asked.run_id, &found, &failures, context);
-    if let Err(error) = told.await {
+    };
+    stream::iter(cells)
+        .for_each_concurrent(usize::from(searches), search)
+        .await;
+    together.rejected().iter().for_each(note_rejected);
+    if let Err(error) = together.tell(&context).await {
         note(&chain(&error));
     }
     let alone = areas.into_iter().enumerate();
@@ -328,7 +325,7 @@ async fn write(
             Body::WriteItems(body) => body.items.iter().try_for_each(|item| output.item(item))?,
             Body::WriteRows(WriteRows::AssetRows(rows)) => {
                 for row in rows {
-                    let signed = hrefs.sign(&row.href).await;
+                    let signed = hrefs.sign(&row.found.href).await;
                     output.row(row, signed)?;
                 }
             }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use swath_core::TableName;
-use swath_core::row::AssetRow;
+use swath_core::row::{AssetRow, Found};
 use swath_table::rows::asset_rows_batch;
 use swath_table::{Effort, Expected, FileWriter, Validation};
 use xxhash_rust::xxh3::xxh3_64;
@@ -91,6 +91,8 @@ pub(super) struct Output {
     written: Option<HashSet<u64>>,
     /// Rows that wait to be put into columns.
     rows: Vec<AssetRow>,
+    /// The row that is being written.
+    line: Vec<u8>,
     pub(super) count: u64,
     digest: u128,
 }
@@ -118,7 +120,7 @@ impl Output {
             let part = part_of(to);
             let file = File::create(&part);
             let file = file.map_err(|source| OutputError::Write { path: part, source });
-            Ok(BufWriter::with_capacity(1 << 20, file?))
+            Ok(BufWriter::with_capacity(1 << 17, file?))
         };
         let sink = match &to {
             None => Sink::Lines(Box::new(BufWriter::new(std::io::stdout()))),
@@ -136,6 +138,7 @@ impl Output {
             sink,
             written: (manifest.areas() > 1).then(HashSet::new),
             rows: Vec::new(),
+            line: Vec::new(),
             count: 0,
             digest: 0,
         };
@@ -169,20 +172,27 @@ impl Output {
         if !self.form.is_of_rows() {
             return Ok(());
         }
-        let mut line = serde_json::to_vec(&row).map_err(OutputError::Json)?;
+        let mut line = std::mem::take(&mut self.line);
+        write_line(&row, &mut line).map_err(OutputError::Json)?;
         self.record(&line);
         if let Some(href) = signed {
-            row.href = href;
-            line = serde_json::to_vec(&row).map_err(OutputError::Json)?;
+            let found = Found {
+                href,
+                ..Found::clone(&row.found)
+            };
+            row.found = found.into();
+            write_line(&row, &mut line).map_err(OutputError::Json)?;
         }
         if self.form == Form::RowLines {
             line.push(b'\n');
-            return self.write(&line);
+            self.write(&line)?;
+        } else {
+            self.rows.push(row);
+            if self.rows.len() >= ROWS {
+                self.flush_rows()?;
+            }
         }
-        self.rows.push(row);
-        if self.rows.len() >= ROWS {
-            self.flush_rows()?;
-        }
+        self.line = line;
         Ok(())
     }
 
@@ -242,6 +252,12 @@ impl Output {
         }
         Ok(finished)
     }
+}
+
+/// Puts a row's JSON text in the place of another's.
+fn write_line(row: &AssetRow, line: &mut Vec<u8>) -> serde_json::Result<()> {
+    line.clear();
+    row.write_json(line)
 }
 
 fn failed(to: Option<&Path>, source: std::io::Error) -> OutputError {

@@ -32,19 +32,19 @@ const SHOWN: usize = 300;
 const TOO_MUCH: u32 = 3;
 
 impl Client {
-    /// Sends a request until an answer comes that `check` takes, or trying again is of no use; `sent` grows by every request
+    /// Sends a request until an answer comes that `read` takes, or trying again is of no use; `sent` grows by every request
     /// that goes out.
-    pub(super) async fn call(
+    pub(super) async fn call<T>(
         &self,
         request: &Request,
-        check: fn(&Answer) -> Result<(), StacError>,
+        read: impl Fn(Answer) -> Result<T, StacError>,
         sent: &mut u64,
-    ) -> Result<Answer, StacError> {
+    ) -> Result<T, StacError> {
         let clock = self.clock.as_ref();
         let host = self.hosts.of(&request.url.origin().ascii_serialization());
         let (mut attempt, mut too_much, mut waited) = (1, 0, Duration::ZERO);
         loop {
-            let error = match self.once(request, &host, check, sent).await {
+            let error = match self.once(request, &host, &read, sent).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -60,20 +60,20 @@ impl Client {
         }
     }
 
-    async fn once(
+    async fn once<T>(
         &self,
         request: &Request,
         host: &Arc<Host>,
-        check: fn(&Answer) -> Result<(), StacError>,
+        read: &impl Fn(Answer) -> Result<T, StacError>,
         sent: &mut u64,
-    ) -> Result<Answer, StacError> {
+    ) -> Result<T, StacError> {
         let leave = host.enter(self.clock.as_ref()).await;
         let _leave = leave.map_err(|retry_after| StacError::Resting {
             url: redact_url(&request.url),
             retry_after,
         })?;
         let answered = self.exchange(request, sent).await;
-        let answered = answered.and_then(|answer| check(&answer).map(|()| answer));
+        let answered = answered.and_then(read);
         let answered = answered.map_err(|error| error.without(&request.headers));
         let outcome = answered
             .as_ref()

@@ -176,8 +176,9 @@ impl Client {
             return Ok(endpoint.clone());
         }
         let request = request::Request::get(landing.clone(), headers.clone());
-        let answer = self.call(&request, page::check_landing, sent).await?;
-        let endpoint = page::endpoint(&answer)?;
+        let endpoint = self
+            .call(&request, |answer| page::endpoint(&answer), sent)
+            .await?;
         known.insert(landing.clone(), endpoint.clone());
         Ok(endpoint)
     }

@@ -21,6 +21,8 @@ pub(super) enum Identity {
 /// A page of items as it was served.
 #[derive(Debug)]
 pub(super) struct RawPage {
+    /// Where it came from, after redirects.
+    pub(super) url: Url,
     pub(super) features: Vec<Box<RawValue>>,
     pub(super) matched: Option<u64>,
     pub(super) returned: Option<u64>,
@@ -87,26 +89,16 @@ impl Link {
     }
 }
 
-/// Tells an error page with status 200 from an answer, before it is taken apart: asking again may bring a better one.
-pub(super) fn check_page(answer: &Answer) -> Result<(), StacError> {
+/// Tells an error page with status 200, of which asking again may make a better one, from JSON that is no page of items.
+fn not_a_page(answer: &Answer, reason: String) -> StacError {
+    let url = redact_url(&answer.url);
     let kind = serde_json::from_slice::<Kind>(&answer.body);
     match kind.ok().and_then(|kind| kind.r#type) {
-        Some(_) => Ok(()),
-        None => Err(StacError::ErrorPage {
-            url: redact_url(&answer.url),
+        Some(_) => StacError::NotAPage { url, reason },
+        None => StacError::ErrorPage {
+            url,
             shown: begin_of(&answer.body).unwrap_or_default(),
-        }),
-    }
-}
-
-/// Takes any JSON object; what else lies there does not become an API by asking again.
-pub(super) fn check_landing(answer: &Answer) -> Result<(), StacError> {
-    match serde_json::from_slice::<Kind>(&answer.body) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(StacError::NotAnApi {
-            url: redact_url(&answer.url),
-            reason: format!("no JSON object: {error}"),
-        }),
+        },
     }
 }
 
@@ -152,16 +144,15 @@ fn below(landing: &Url) -> Option<Url> {
 }
 
 impl RawPage {
-    pub(super) fn parse(answer: &Answer, number: u64) -> Result<Self, StacError> {
-        let wrong = |reason: String| StacError::NotAPage {
-            url: redact_url(&answer.url),
-            reason,
-        };
-        let document: Document<'_> =
-            serde_json::from_slice(&answer.body).map_err(|error| wrong(error.to_string()))?;
+    pub(super) fn parse(answer: Answer, number: u64) -> Result<Self, StacError> {
+        let document: Document<'_> = serde_json::from_slice(&answer.body)
+            .map_err(|error| not_a_page(&answer, error.to_string()))?;
         match document.r#type.as_deref() {
             Some("FeatureCollection") => {}
-            kind => return Err(wrong(format!("it is of type {:?}", kind.unwrap_or("none")))),
+            kind => {
+                let reason = format!("it is of type {:?}", kind.unwrap_or("none"));
+                return Err(not_a_page(&answer, reason));
+            }
         }
         let next = next_link(&document.links.unwrap_or_default());
         let next = next.map_err(|error| StacError::NextLink {
@@ -175,6 +166,7 @@ impl RawPage {
         let count = |new: Option<Value>, old: Option<Value>| new.or(old)?.as_u64();
         Ok(Self {
             features: document.features.unwrap_or_default(),
+            url: answer.url,
             matched: count(document.matched, old_matched),
             returned: count(document.returned, old_returned),
             next,

@@ -22,6 +22,9 @@ const CQL2_JSON: &str = "cql2-json";
 /// Items per page below which a page is not made smaller.
 const LEAST: u64 = 10;
 
+/// Bytes of an address that every server and proxy takes: RFC 9110 asks for 8000, and many take 8 KiB for the whole line.
+const LONGEST_ADDRESS: usize = 8000;
+
 /// One search, or a part of one.
 #[derive(Clone, Debug)]
 pub(super) struct Query {
@@ -105,9 +108,12 @@ impl Query {
         &self.rest.headers
     }
 
-    /// Returns whether only a GET can say it: CQL2 text has no place in a POST body.
-    pub(super) fn is_by_get(&self) -> bool {
-        matches!(self.rest.filter, Some(Value::String(_)))
+    /// Returns the address of a search that is better asked by GET: CQL2 text, which few servers take in a POST body. One that is
+    /// too long for an address is left to those few.
+    pub(super) fn by_get(&self, search: &Url) -> Option<Url> {
+        let is_text = matches!(self.rest.filter, Some(Value::String(_)));
+        let address = is_text.then(|| self.address(search))?;
+        (address.as_str().len() <= LONGEST_ADDRESS).then_some(address)
     }
 
     /// Returns the same search with smaller pages; `None` when they are small already.

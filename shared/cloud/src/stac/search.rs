@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use swath_core::{Job, redact_url};
 use url::Url;
 
-use super::call::{Answer, check_same_server};
+use super::call::check_same_server;
 use super::checkpoint::{Checkpoint, PartMark, RequestMark};
-use super::page::{Identity, RawPage, check_page};
+use super::page::{Identity, RawPage};
 use super::query::Query;
 use super::request::{NextLink, Request};
 use super::seen::Seen;
@@ -179,15 +179,16 @@ impl Search {
                 },
             };
             self.asked.insert(request.fingerprint()?);
-            let answered = self.client.call(&request, check_page, &mut self.requests);
-            let answered = answered.await;
+            let number = self.pages + 1;
+            let read = |answer| RawPage::parse(answer, number);
+            let page = self.client.call(&request, read, &mut self.requests).await;
             let begins = self.asked.len() == 1;
-            match answered {
-                Ok(answer) => {
+            match page {
+                Ok(page) => {
                     if self.by_get && begins {
                         self.client.learn_by_get(&self.landing).await;
                     }
-                    return self.take(&answer).map(Some);
+                    return self.take(page).map(Some);
                 }
                 Err(error) if error.offers_no_post() && begins && request.body.is_some() => {
                     self.try_by_get(error)?;
@@ -222,10 +223,14 @@ impl Search {
             .client
             .endpoint(&self.landing, &headers, &mut self.requests)
             .await?;
-        Ok(if self.by_get || endpoint.by_get || query.is_by_get() {
-            Request::get(query.address(&endpoint.url), headers)
+        let by_get = if self.by_get || endpoint.by_get {
+            Some(query.address(&endpoint.url))
         } else {
-            Request::post(endpoint.url, headers, query.body()?)
+            query.by_get(&endpoint.url)
+        };
+        Ok(match by_get {
+            Some(address) => Request::get(address, headers),
+            None => Request::post(endpoint.url, headers, query.body()?),
         })
     }
 
@@ -347,9 +352,8 @@ impl Search {
         Ok(())
     }
 
-    fn take(&mut self, answer: &Answer) -> Result<Page, StacError> {
+    fn take(&mut self, raw: RawPage) -> Result<Page, StacError> {
         self.pages += 1;
-        let raw = RawPage::parse(answer, self.pages)?;
         let served = raw.features.len() as u64;
         let before = self.stale_pages;
         let again = self.part.as_ref().is_some_and(|part| part.again);
@@ -357,7 +361,7 @@ impl Search {
         let is_first_time = again && self.reread.insert(digest_of(&raw.features));
         let features = self.new_ones(raw.features);
         tracing::debug!(page = self.pages, served, new = features.len(), "page read");
-        self.check_progress(served, features.len(), &answer.url)?;
+        self.check_progress(served, features.len(), &raw.url)?;
         if is_first_time {
             self.stale_pages = before.min(self.stale_pages);
         }
@@ -368,11 +372,11 @@ impl Search {
         if self.stopped.is_some() {
             self.parts.clear();
         } else {
-            self.next = raw.next.map(|link| self.follow(link, &answer.url));
+            self.next = raw.next.map(|link| self.follow(link, &raw.url));
         }
         Ok(Page {
             number: self.pages,
-            url: answer.url.clone(),
+            url: raw.url,
             features,
             served,
             matched: raw.matched.filter(|_| !again),

@@ -56,7 +56,10 @@ async fn deliver(
 }
 
 fn ids(sent: &Sent) -> Vec<usize> {
-    let ids = sent.rows.iter().map(|row| row.item_id.parse().unwrap());
+    let ids = sent
+        .rows
+        .iter()
+        .map(|row| row.found.item_id.parse().unwrap());
     let mut ids: Vec<usize> = ids.collect();
     ids.sort_unstable();
     ids

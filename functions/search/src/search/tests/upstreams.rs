@@ -27,7 +27,7 @@ async fn members_that_a_server_dropped_are_done_without() {
     let got = format!(
         "{} row, date {}, as served: {}",
         found.assets,
-        row.date.as_deref().unwrap_or("none"),
+        row.found.date.as_deref().unwrap_or("none"),
         sent.items[0] == text
     );
     told(
@@ -44,7 +44,7 @@ async fn ids_with_slashes_are_ids() {
     let (_, sent) = found(&[item(id, &["visual"])]).await;
     let got = format!(
         "{}, {}",
-        sent.rows[0].item_id == id,
+        sent.rows[0].found.item_id == id,
         sent.downloads[0].item_id == id
     );
     told("U5", "an id holds slashes", "true, true", &got);
@@ -95,17 +95,17 @@ async fn odd_boxes_and_times_cost_no_item() {
     let boxes = sent
         .rows
         .iter()
-        .filter(|row| row.item_bbox.is_some())
+        .filter(|row| row.found.item_bbox.is_some())
         .count();
     let times = sent
         .rows
         .iter()
-        .filter(|row| row.datetime.is_some())
+        .filter(|row| row.found.datetime.is_some())
         .count();
     let spans = sent
         .rows
         .iter()
-        .filter(|row| row.start_datetime.is_some())
+        .filter(|row| row.found.start_datetime.is_some())
         .count();
     let got = format!(
         "{} items, {boxes} boxes, {times} times, {spans} spans, {} rejected",
@@ -197,7 +197,7 @@ async fn hrefs_stay_what_they_are() {
         .rows
         .iter()
         .zip(hrefs.iter().cycle())
-        .filter(|(row, (_, expected))| row.href == *expected);
+        .filter(|(row, (_, expected))| row.found.href == *expected);
     let got = format!("{} of {} rows", right.count(), sent.rows.len());
     told(
         "U8",

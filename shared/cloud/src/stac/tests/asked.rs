@@ -156,3 +156,16 @@ async fn a_header_that_cannot_be_sent_is_named_without_its_value() {
     );
     assert_eq!(error.class(), Class::Invalid);
 }
+
+#[tokio::test]
+async fn a_filter_in_text_that_is_too_long_for_an_address_goes_by_post() {
+    let api = Api::start(|_, _| Reply::json(&page(&[], None))).await;
+    let filter = format!("id IN ({})", vec!["'S2A_32UPU'"; 1_000].join(","));
+    let mut job = api.job();
+    job.filter = Some(json!(filter));
+    let mut search = api.client.search(&job, &square()).await.unwrap();
+    read(&mut search).await.1.unwrap();
+    let sent = api.seen()[1].json();
+    assert_eq!(sent["filter"], json!(filter));
+    assert_eq!(sent["filter-lang"], "cql2-text");
+}
