@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HOME/.cache/swath-target}
 command -v cargo-lambda >/dev/null || { echo "no cargo-lambda: pip install --no-deps cargo-lambda==1.9.2" >&2; exit 1; }
-functions=(plan search download write commit repair list ingest)
+functions=(plan search download write commit repair list ingest maintain)
 
 scratch=$(mktemp -d)
 started=()
@@ -164,6 +164,9 @@ PYTHON
 rm "$(find "$scratch/assets" -name '*.tif' | sort | head -n 1)"
 check "repair" "$(invoke repair events/repair/scheduled.asks-again.json)" "$all_taken"
 check "downloads of what is gone" "$(drain download "$scratch/again.json")" 1
+
+# -- maintain: the lake is looked after
+check "maintain" "$(invoke maintain events/maintain/scheduled.compacts.json)" "$all_taken"
 
 # -- list and ingest: an archive of two items
 mkdir -p "$scratch/archive/items"

@@ -17,7 +17,7 @@ use swath_lambda::{
 use crate::house::tree::root;
 
 /// What each function is sent.
-const KINDS: [(&str, &[&str]); 8] = [
+const KINDS: [(&str, &[&str]); 9] = [
     ("plan", &["PlanAreas", "S3"]),
     ("search", &["SearchArea"]),
     ("download", &["DownloadAsset"]),
@@ -29,6 +29,7 @@ const KINDS: [(&str, &[&str]); 8] = [
     ),
     ("commit", &["FilesWritten", "RemoveItems", "ReplaceFiles"]),
     ("repair", &["RepairAssets"]),
+    ("maintain", &["MaintainLake"]),
 ];
 
 /// Returns the events of a function by file name.
@@ -216,6 +217,7 @@ async fn commits_event_names_such_files_as_writes_event_makes() {
     let config = swath_commit::Config {
         lake: lake.uri.clone(),
         grid: GridSpec::default(),
+        publish_db: false,
         concurrency: std::num::NonZeroUsize::MIN,
         time_needed: std::time::Duration::ZERO,
     };

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -364,7 +365,7 @@ class Judge:
     # -- catalogs that EarthCatalog has broken
 
     def faults(self):
-        """Doubled rows, dangling files, a lost grid, a null year, an old database: each by its name."""
+        """Doubled rows, dangling files, a lost grid, a null year, the database of another catalog: each by its name."""
         said = {}
         base, table = self.new("twice")
         for tag in ("000000_aaaaaaaa", "000001_bbbbbbbb"):
@@ -381,6 +382,10 @@ class Judge:
         base, table = self.new("null")
         self.put(base, table, None, "part_000001", year="unknown")
         said["null_year"] = self.info(base)[1]
+        base, table = self.new("elsewhere")
+        self.append(base, table, [item("a")], "000000_aaaaaaaa")
+        shutil.copyfile(self.folder / "twice/earthcatalog.db", base / "earthcatalog.db")
+        said["metadata_elsewhere"] = self.info(base)[1]
         none_of("faults that are not named, or not alone", [name for name, found in said.items() if list(found) != [name]])
         return ", ".join(said)
 

@@ -25,9 +25,13 @@ NOT_SHOWN = {
     "write KeepBodies": "only a batch of a thousand files goes by reference",
     "list KeepBodies": "only a chunk after thousands of runs goes by reference",
     "TakeBack": "only what a list that breaks off had begun is taken back",
-    "ReadIndex": "commits go on without the id index",
-    "WriteIndex": "commits go on without the id index",
-    "ClearIndex": "commits go on without the id index",
+    "ReadIndex": "commits and maintenance go on without the id index",
+    "WriteIndex": "commits and maintenance go on without the id index",
+    "ClearIndex": "commits and maintenance go on without the id index",
+    "maintain WriteTables": "only where there is something to merge",
+    "LookAtDatabase": "only where a database is published, and then nothing depends on it",
+    "PublishDatabase": "only where a database is published, and then nothing depends on it",
+    "ClearAway": "only what is a day old is cleared away",
     "AskPlan": "the emulator's schedule asks for no right",
 }
 
@@ -169,6 +173,9 @@ class Rights:
     def repair(self):
         return self.message("RepairAssets", {"predicate": "is_out_file_valid = true", "check": "sizes"})
 
+    def maintain(self):
+        return self.message("MaintainLake", {"steps": ["compact", "orphans"], "dry_run": True})
+
     def rows(self):
         row = {"run_id": "rights", "row_id": uuid.uuid4().hex, "collection": "rights", "item_id": "i"}
         row |= {"row_number": 0, "catalog": self.catalog, "asset_name": "a", "href": "https://h/a", "columns": {}}
@@ -265,6 +272,11 @@ class Rights:
                 "ReadTables": self.repair,
                 "LookAtAssets": self.repair,
                 "AskDownload": self.repair,
+            },
+            "maintain": {
+                "ReadBodies": lambda: self.by_reference(self.maintain()),
+                "Quarantine": lambda: "not JSON {",
+                "ReadTables": self.maintain,
             },
         }
 

@@ -18,7 +18,7 @@ from botocore.config import Config
 from report import Fault
 
 REGION = "eu-west-1"
-FUNCTIONS = ("plan", "search", "download", "list", "ingest", "write", "commit", "repair")
+FUNCTIONS = ("plan", "search", "download", "list", "ingest", "write", "commit", "repair", "maintain")
 # Every queue of work, by what it is called behind the deployment's name.
 QUEUES = {**{name: name.capitalize() for name in FUNCTIONS}, "download-1": "Upstream1"}
 # How long anything is waited for, seconds: for a machine that has much else to do. Nothing lasts so long that goes well.

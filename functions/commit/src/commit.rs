@@ -159,7 +159,20 @@ pub async fn commit(batch: &[Message], context: &Context) -> Vec<Result<Committe
         }
     }
     // Every place was filled, above or by its table.
-    results.into_iter().flatten().collect()
+    let results: Vec<_> = results.into_iter().flatten().collect();
+    if context.publish_db && results.iter().any(Result::is_ok) {
+        publish(context).await;
+    }
+    results
+}
+
+/// Publishes a database for `EarthCatalog`. Where that fails, what was committed stays so: the next batch publishes it, or
+/// maintenance.
+async fn publish(context: &Context) {
+    if let Err(error) = context.lake.publish_database().await {
+        let error = swath_core::chain(&error);
+        tracing::warn!(error, "no database was published");
+    }
 }
 
 /// Makes the files that a message names all that their table holds.

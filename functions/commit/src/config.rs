@@ -14,6 +14,9 @@ pub struct Config {
     /// `SWATH_GRID`: the grid that items are filed under, the one that the lake was made with; the file of a `geojson` grid
     /// lies below the lake's base.
     pub grid: GridSpec,
+    /// `SWATH_PUBLISH_DB`: whether `earthcatalog.db` is written beside a lake in a bucket after each batch, for `EarthCatalog`
+    /// to open.
+    pub publish_db: bool,
     /// `SWATH_CONCURRENCY`: large messages fetched at once; the batch is committed as a whole.
     pub concurrency: NonZeroUsize,
     /// `SWATH_TIME_NEEDED`: no batch is started with fewer seconds left.
@@ -33,6 +36,7 @@ impl Config {
         Ok(Self {
             lake: env.required("SWATH_LAKE")?,
             grid: env.or("SWATH_GRID", GridSpec::default())?,
+            publish_db: env.or("SWATH_PUBLISH_DB", false)?,
             concurrency: env.count("SWATH_CONCURRENCY", 8)?,
             // Longer than a commit goes on trying when others are first.
             time_needed: env.seconds("SWATH_TIME_NEEDED", 80)?,

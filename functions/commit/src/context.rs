@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::store::{Store, StoreError};
-use swath_lake::pointer::{LockedPointer, PointerError, S3Pointer, TablePointer};
+use swath_lake::pointer::{self, PointerError, S3Pointer, TablePointer};
 use swath_lake::{Lake, LakeError, Now, Place};
 
 use crate::Config;
@@ -16,6 +16,8 @@ pub struct Context {
     pub lake: Arc<Lake>,
     /// Tells the time and waits between attempts.
     pub clock: Arc<dyn Clock>,
+    /// Whether a database for `EarthCatalog` is published after each batch.
+    pub publish_db: bool,
 }
 
 /// Why the ports could not be wired.
@@ -49,21 +51,20 @@ impl Context {
         Ok(Self {
             lake: Arc::new(lake.map_err(WiringError::Lake)?),
             clock: Arc::new(SystemClock),
+            publish_db: config.publish_db,
         })
     }
 }
 
 /// A folder's pointers lie in its SQLite file, a bucket's in objects that are put on condition.
 async fn place_and_pointer(lake: &Store) -> Result<(Place, Arc<dyn TablePointer>), WiringError> {
-    let place = |base: &str| Place::new(Arc::clone(&lake.store), lake.prefix.clone(), base);
-    if let Some(root) = &lake.local_root {
-        let place = place(&root.to_string_lossy());
-        let now = Now::new(|| SystemClock.now());
-        let pointer = LockedPointer::in_folder(root, &place, now);
-        return Ok((place, Arc::new(pointer)));
+    let base = (lake.uri.as_str(), lake.local_root.as_deref());
+    let now = Now::new(|| SystemClock.now());
+    let (place, pointer) =
+        pointer::of_lake(Arc::clone(&lake.store), lake.prefix.clone(), base, now);
+    if lake.local_root.is_none() {
+        let probed = S3Pointer::new(place.clone()).probe().await;
+        probed.map_err(WiringError::Pointer)?;
     }
-    let place = place(&lake.uri);
-    let pointer = S3Pointer::new(place.clone());
-    pointer.probe().await.map_err(WiringError::Pointer)?;
-    Ok((place, Arc::new(pointer)))
+    Ok((place, pointer))
 }

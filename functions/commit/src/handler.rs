@@ -43,6 +43,7 @@ mod tests {
         let config = Config {
             lake: lake.uri.clone(),
             grid: "h3:1".parse().unwrap(),
+            publish_db: true,
             concurrency: std::num::NonZeroUsize::MIN,
             time_needed: std::time::Duration::ZERO,
         };

@@ -57,6 +57,7 @@ impl World {
         let context = Context {
             lake: Arc::new(open(&store, &pointer).await),
             clock: Arc::<FakeClock>::clone(&clock),
+            publish_db: false,
         };
         Self {
             _folder: folder,

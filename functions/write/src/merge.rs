@@ -11,16 +11,15 @@ use swath_cloud::store::StoreError;
 use swath_core::intake::{MergeFiles, ReplaceFiles};
 use swath_core::message::{Body, Message, WrittenFile};
 use swath_core::{Class, Classify, RunId, TableName};
-use swath_table::TableError;
 use swath_table::layout::data_path;
-use swath_table::merge::merge;
+use swath_table::merge::{Unmerged, newest};
 
 use crate::put::put_new;
 use crate::write::{Told, fail, tell};
 use crate::{Context, WriteError, Written};
 
 const TABLE: TableName = TableName::StacItems;
-/// Bytes of files that are merged into one: some twenty times as much is held in memory.
+/// Bytes of files that are merged into one: some three times as much is held in memory.
 const GROUP: u64 = 8 << 20;
 /// Partitions that are merged at the same time.
 const AT_ONCE: usize = 2;
@@ -36,7 +35,7 @@ pub enum MergeError {
     Get(#[source] StoreError),
     /// A file is none of the table's.
     #[error("its rows cannot be merged")]
-    Rows(#[source] TableError),
+    Rows(#[source] Unmerged),
     /// A thread ended of itself.
     #[error("a thread ended before its work was done")]
     Ended,
@@ -54,7 +53,7 @@ impl Classify for MergeError {
             // Its files were there when the merge was asked for.
             Self::Get(error) if error.class() != Class::Invalid => error.class(),
             Self::Get(_) | Self::Ended => Class::Bug,
-            Self::Rows(error) => error.class(),
+            Self::Rows(error) => error.source.class(),
             Self::Note(error) => error.class(),
             Self::Tell(error) => error.class(),
         }
@@ -183,7 +182,7 @@ async fn merge_group(
         .collect();
     let reads: Result<Vec<Bytes>, _> = stream::iter(reads).buffered(READS).try_collect().await;
     let bytes = reads.map_err(|error| failed(MergeError::Get(error)))?;
-    let merged = tokio::task::spawn_blocking(move || merge(TABLE, bytes)).await;
+    let merged = tokio::task::spawn_blocking(move || newest(TABLE, &bytes)).await;
     let merged = merged.map_err(|_| failed(MergeError::Ended))?;
     let Some(encoded) = merged.map_err(|error| failed(MergeError::Rows(error)))? else {
         return Ok(Vec::new());

@@ -24,6 +24,7 @@ pub mod stac;
 mod table_name;
 pub mod template;
 pub mod together;
+pub mod upkeep;
 
 pub use choice::{AssetChoice, fits};
 pub use class::{Class, Classify, Disposition, chain};

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::aoi::Area;
 use crate::intake::{IngestChunk, ListSource, MergeFiles, ReplaceFiles, StageItems};
 use crate::row::{AreaStatus, AssetFile, AssetRow};
+use crate::upkeep::MaintainLake;
 use crate::{Class, Classify, Job, Level, RunId, Signing, TableName};
 
 /// The version of the message format that this code writes and reads.
@@ -54,6 +55,8 @@ pub enum Body {
     ReplaceFiles(ReplaceFiles),
     /// To `repair`.
     RepairAssets(RepairAssets),
+    /// To `maintain`.
+    MaintainLake(MaintainLake),
 }
 
 /// Asks for one search per area of a file of places.
@@ -298,6 +301,7 @@ impl Body {
             Self::MergeFiles(_) => "MergeFiles",
             Self::ReplaceFiles(_) => "ReplaceFiles",
             Self::RepairAssets(_) => "RepairAssets",
+            Self::MaintainLake(_) => "MaintainLake",
         }
     }
 
@@ -316,6 +320,7 @@ impl Body {
             "MergeFiles" => serde_json::from_str(text).map(Self::MergeFiles),
             "ReplaceFiles" => serde_json::from_str(text).map(Self::ReplaceFiles),
             "RepairAssets" => serde_json::from_str(text).map(Self::RepairAssets),
+            "MaintainLake" => serde_json::from_str(text).map(Self::MaintainLake),
             _ => return Err(MessageError::UnknownKind(kind.to_owned())),
         };
         body.map_err(MessageError::Malformed)
@@ -340,6 +345,7 @@ impl Body {
             Self::MergeFiles(body) => serde_json::to_string(body),
             Self::ReplaceFiles(body) => serde_json::to_string(body),
             Self::RepairAssets(body) => serde_json::to_string(body),
+            Self::MaintainLake(body) => serde_json::to_string(body),
         }
         .map_err(MessageError::Malformed)
     }

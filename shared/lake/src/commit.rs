@@ -29,6 +29,11 @@ pub trait Pace: Debug + Send + Sync {
 
     /// Waits before the next attempt (after `attempts` of them); answers false, without a wait, when there is no time left.
     async fn again(&self, attempts: u32) -> bool;
+
+    /// Returns whether work that is done in parts may begin another: when it may not, what is done is committed.
+    fn may_go_on(&self) -> bool {
+        true
+    }
 }
 
 /// What a commit changes in one table.

@@ -2,33 +2,35 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow_array::cast::AsArray as _;
-use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array as _, ArrayRef, RecordBatch, UInt32Array};
-use arrow_select::concat::concat_batches;
-use arrow_select::take::take_record_batch;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
+use iceberg::spec::DataFile;
 use swath_core::message::Partition;
 use swath_core::{Class, Classify as _, TableName};
-use swath_table::{Effort, EncodedFile, TableError, reader, writer};
+use swath_table::merge::{self, Unmerged};
 
 use crate::attempts::{Attempts, Step, Work};
 use crate::commit::Pace;
 use crate::error::LakeError;
-use crate::file::{NewFile, blocking};
+use crate::file::blocking;
 use crate::lake::{Base, Lake};
 use crate::live::LiveFile;
 use crate::schema;
 use crate::snapshot::{Change, stage};
+
+/// Files that are fetched at the same time.
+const AT_ONCE: usize = 8;
 
 /// When files are worth merging, and how far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compaction {
     /// Small files that a partition must have before they are merged.
     pub threshold: usize,
-    /// Size that merged files aim at, bytes; no more than this, compressed, is read into memory at a time.
+    /// Size that merged files aim at, bytes; some five times as much is held in memory.
     pub target_bytes: u64,
+    /// Bytes that are merged at most, in one commit; the rest is for the next time. As many as there are when absent.
+    pub most_bytes: Option<u64>,
 }
 
 impl Default for Compaction {
@@ -36,6 +38,7 @@ impl Default for Compaction {
         Self {
             threshold: 2,
             target_bytes: 32 << 20,
+            most_bytes: None,
         }
     }
 }
@@ -53,6 +56,8 @@ pub struct Compacted {
     pub files_after: u64,
     /// Files of others that cannot be written anew without losing columns, and stay.
     pub files_left: u64,
+    /// Files that are for the next time: there was more to merge than was asked for, or no time left.
+    pub files_waiting: u64,
     /// The snapshot, if one was made.
     pub snapshot_id: Option<i64>,
 }
@@ -61,7 +66,8 @@ pub struct Compacted {
 struct Group {
     partition: Option<Partition>,
     inputs: Vec<LiveFile>,
-    output: NewFile,
+    location: String,
+    facts: DataFile,
 }
 
 /// A replacement of files by others with the same rows.
@@ -93,7 +99,7 @@ impl Work for Replace<'_> {
         for group in &self.groups {
             let inputs = group.inputs.iter();
             let found: Option<Vec<_>> = inputs.map(|i| live.get(i.location.as_str())).collect();
-            let Some(found) = found.filter(|_| !live.contains_key(&*group.output.location)) else {
+            let Some(found) = found.filter(|_| !live.contains_key(&*group.location)) else {
                 continue;
             };
             for file in found {
@@ -103,7 +109,7 @@ impl Work for Replace<'_> {
             done.files_before += group.inputs.len() as u64;
             done.files_after += 1;
             buckets.insert(&group.partition);
-            change.add.push(group.output.facts.clone());
+            change.add.push(group.facts.clone());
         }
         if change.add.is_empty() {
             let first = self.groups.iter().flat_map(|group| &group.inputs).next();
@@ -155,38 +161,37 @@ impl Lake {
             let bucket = buckets.entry(file.partition.clone()).or_default();
             bucket.push(file.clone());
         }
-        let mut figures = Compacted {
-            buckets_scanned: buckets.len() as u64,
-            ..Compacted::default()
-        };
         let mut work = Replace {
             lake: self,
             table,
             groups: Vec::new(),
-            figures: Compacted::default(),
+            figures: Compacted {
+                buckets_scanned: buckets.len() as u64,
+                ..Compacted::default()
+            },
             pace,
         };
         let all_theirs = schema::has_more(table, &base.metadata) || base.check_spec().is_err();
+        let mut budget = how.most_bytes.unwrap_or(u64::MAX);
         for (partition, files) in buckets {
             let groups = pack(files, how);
             if all_theirs || partition.is_some() != (table == TableName::StacItems) {
-                figures.files_left += groups.iter().map(|group| group.len() as u64).sum::<u64>();
-            } else if dry {
-                figures.buckets_compacted += u64::from(!groups.is_empty());
-                figures.files_after += groups.len() as u64;
-                figures.files_before += groups.iter().map(|group| group.len() as u64).sum::<u64>();
+                work.figures.files_left += count(&groups);
+                continue;
+            }
+            let (groups, waiting) = within(&mut budget, groups);
+            work.figures.files_waiting += count(&waiting);
+            if dry {
+                work.figures.buckets_compacted += u64::from(!groups.is_empty());
+                work.figures.files_after += groups.len() as u64;
+                work.figures.files_before += count(&groups);
             } else {
-                for files in groups {
-                    let merged = self.merge(table, partition.as_ref(), files).await?;
-                    figures.files_left += merged.1;
-                    work.groups.extend(merged.0);
-                }
+                work.merge_all(partition.as_ref(), groups).await?;
             }
         }
         if dry || work.groups.is_empty() {
-            return Ok(figures);
+            return Ok(work.figures);
         }
-        work.figures = figures;
         let attempts = Attempts {
             lake: self,
             table,
@@ -200,47 +205,82 @@ impl Lake {
         })
     }
 
-    /// Writes the rows of several files as one; files of others are left out, and counted.
-    async fn merge(
+    async fn fetch_all(
         &self,
         table: TableName,
+        files: &[LiveFile],
+    ) -> Result<Vec<Bytes>, LakeError> {
+        // Gathered first: a stream that holds the closure is not `Send` for every lifetime.
+        let reads: Vec<_> = files
+            .iter()
+            .map(|file| self.fetch_live(table, &file.location))
+            .collect();
+        futures::stream::iter(reads)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+}
+
+impl Replace<'_> {
+    /// Merges groups one after another for as long as there is time, the first whatever the time.
+    async fn merge_all(
+        &mut self,
         partition: Option<&Partition>,
-        files: Vec<LiveFile>,
-    ) -> Result<(Option<Group>, u64), LakeError> {
-        let (mut inputs, mut batches, mut left) = (Vec::new(), Vec::new(), 0);
-        for file in files {
-            let bytes = self.fetch_live(table, &file.location).await?;
-            let read = move || reader::read::<Bytes>(table, bytes);
-            match blocking(&file.location, read).await? {
-                Ok(rows) => {
-                    batches.extend(rows);
-                    inputs.push(file);
-                }
-                Err(error) if error.class() == Class::Invalid => {
-                    let error = swath_core::chain(&error);
-                    tracing::warn!(location = file.location, error, "a file is not merged");
-                    left += 1;
-                }
-                Err(source) => {
-                    let location = file.location;
-                    return Err(LakeError::Rows { location, source });
-                }
+        groups: Vec<Vec<LiveFile>>,
+    ) -> Result<(), LakeError> {
+        for files in groups {
+            if self.groups.is_empty() || self.pace.may_go_on() {
+                self.merge(partition, files).await?;
+            } else {
+                self.figures.files_waiting += files.len() as u64;
             }
         }
-        let Some(first) = inputs.first().filter(|_| inputs.len() > 1) else {
-            return Ok((None, left));
-        };
-        let location = first.location.clone();
-        let encoded = blocking(&location, move || encode(table, &batches)).await?;
-        let encoded = encoded.map_err(|source| LakeError::Rows { location, source })?;
-        let output = self.put_new(table, partition, encoded).await?;
-        let group = Group {
-            partition: partition.cloned(),
-            inputs,
-            output,
-        };
-        Ok((Some(group), left))
+        Ok(())
     }
+
+    /// Writes the rows of several files as one; files of others are left out, and counted.
+    async fn merge(
+        &mut self,
+        partition: Option<&Partition>,
+        mut inputs: Vec<LiveFile>,
+    ) -> Result<(), LakeError> {
+        let (lake, table) = (self.lake, self.table);
+        let mut bytes = lake.fetch_all(table, &inputs).await?;
+        while let [first, _, ..] = &inputs[..] {
+            let (location, given) = (first.location.clone(), bytes.clone());
+            let merged = blocking(&location, move || merge::every_row(table, &given)).await?;
+            match merged {
+                Ok(encoded) => {
+                    drop(bytes);
+                    let (location, facts) = lake.put_merged(table, partition, encoded).await?;
+                    self.groups.push(Group {
+                        partition: partition.cloned(),
+                        inputs,
+                        location,
+                        facts,
+                    });
+                    return Ok(());
+                }
+                Err(Unmerged {
+                    place: Some(place),
+                    source,
+                }) if source.class() == Class::Invalid && place < inputs.len() => {
+                    bytes.remove(place);
+                    let location = inputs.remove(place).location;
+                    let error = swath_core::chain(&source);
+                    tracing::warn!(location, error, "a file is not merged");
+                    self.figures.files_left += 1;
+                }
+                Err(Unmerged { source, .. }) => return Err(LakeError::Rows { location, source }),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn count(groups: &[Vec<LiveFile>]) -> u64 {
+    groups.iter().map(|group| group.len() as u64).sum()
 }
 
 /// Puts small files into groups of at least two whose size together is at most the target.
@@ -268,41 +308,15 @@ fn pack(mut files: Vec<LiveFile>, how: &Compaction) -> Vec<Vec<LiveFile>> {
     groups.filter(|group| group.len() > 1).collect()
 }
 
-fn encode(table: TableName, batches: &[RecordBatch]) -> Result<EncodedFile, TableError> {
-    let batch_error = |source| TableError::Batch { table, source };
-    let schema = swath_table::schema::of(table).arrow();
-    let all = concat_batches(&schema, batches).map_err(batch_error)?;
-    let sorted = match table {
-        TableName::StacItems => take_record_batch(&all, &order(&all)).map_err(batch_error)?,
-        TableName::AssetRows | TableName::AssetFiles | TableName::AreaStatus => all,
-    };
-    writer::encode(table, &[sorted], Effort::Compact)
-}
-
-/// Orders items as `EarthCatalog` does: by platform, datetime, id.
-fn order(items: &RecordBatch) -> UInt32Array {
-    let text = |name: &str| {
-        items
-            .column_by_name(name)
-            .and_then(|a| a.as_string_opt::<i32>())
-    };
-    let (platforms, ids) = (text("platform"), text("id"));
-    let instants = items.column_by_name("datetime");
-    let instants = instants.and_then(ArrayRef::as_primitive_opt::<TimestampMicrosecondType>);
-    let rows = u32::try_from(items.num_rows()).unwrap_or(u32::MAX);
-    let mut order: Vec<u32> = (0..rows).collect();
-    order.sort_by_key(|row| {
-        let row = *row as usize;
-        let text = |array: Option<&'_ arrow_array::StringArray>| {
-            let array = array.filter(|array| array.is_valid(row));
-            array.map(|array| array.value(row).to_owned())
-        };
-        let instant = instants.filter(|array| array.is_valid(row));
-        (
-            text(platforms),
-            instant.map(|array| array.value(row)),
-            text(ids),
-        )
-    });
-    UInt32Array::from(order)
+/// Parts groups of files from those that lie beyond a number of bytes.
+fn within(
+    budget: &mut u64,
+    groups: Vec<Vec<LiveFile>>,
+) -> (Vec<Vec<LiveFile>>, Vec<Vec<LiveFile>>) {
+    groups.into_iter().partition(|group| {
+        let begins = *budget > 0;
+        let bytes = group.iter().map(|file| file.size_bytes).sum();
+        *budget = budget.saturating_sub(if begins { bytes } else { 0 });
+        begins
+    })
 }

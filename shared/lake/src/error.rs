@@ -119,6 +119,13 @@ pub enum LakeError {
         #[source]
         source: parquet::errors::ParquetError,
     },
+    /// A file cannot be made in the folder for temporary ones.
+    #[error("a temporary file cannot be made")]
+    Scratch {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A computation was cut off.
     #[error("{location}: reading it was cut off")]
     CutOff {
@@ -151,6 +158,12 @@ pub enum LakeError {
         table: TableName,
         /// One of the files.
         location: String,
+    },
+    /// The function's time is over before the work was begun.
+    #[error("{table}: there is no time left for it")]
+    Late {
+        /// The table.
+        table: TableName,
     },
     /// There is no such snapshot.
     #[error("{table} has no snapshot {snapshot_id}")]
@@ -222,7 +235,10 @@ impl Classify for LakeError {
             Self::Pointer { source, .. } => source.class(),
             // What is written there, others cannot read either: every message would fail alike.
             Self::Metadata { source, .. } if !source.retryable() => Class::Denied,
-            Self::Metadata { .. } | Self::Dangling { .. } => Class::Transient,
+            Self::Metadata { .. }
+            | Self::Dangling { .. }
+            | Self::Scratch { .. }
+            | Self::Late { .. } => Class::Transient,
             Self::NoTable { .. } | Self::Grid { .. } | Self::Foreign { .. } => Class::Denied,
             Self::Outside { .. }
             | Self::Missing { .. }

@@ -96,6 +96,12 @@ pub enum Fault {
         /// Rows of them.
         rows: u64,
     },
+    /// The catalog leads to the table of another lake, as it does after `EarthCatalog` has put the database of one catalog in
+    /// the place of another's: nothing of it is read.
+    MetadataElsewhere {
+        /// Where it leads.
+        location: String,
+    },
     /// The catalog's database is of an older layout: `PyIceberg` warns, `EarthCatalog` opens it.
     NoTypeColumn,
 }
@@ -128,6 +134,15 @@ impl Lake {
     /// # Errors
     /// When there is no such table, its metadata cannot be read, or the store fails.
     pub async fn examine(&self) -> Result<Examined, LakeError> {
+        let location = self.metadata_location(TABLE).await?;
+        if let Some(location) = location.filter(|location| self.place.below(location).is_err()) {
+            return Ok(Examined {
+                grid: None,
+                parts: Vec::new(),
+                items: 0,
+                faults: vec![Fault::MetadataElsewhere { location }],
+            });
+        }
         let base = self.base(TABLE).await?;
         let files = self.live(&base).await?;
         let mut faults = Vec::new();

@@ -93,17 +93,7 @@ impl Lake {
         if keys.len() as u64 != told.rows {
             return Err(not_as_told(told, "number of rows", &told.rows, &keys.len()));
         }
-        // Values that are not those of the rows would hide the rows from every search.
-        if let Some(partition) = &told.partition
-            && !facts::lies_in(partition, &footer)
-        {
-            return Err(not_as_told(told, "partition", partition, &"another"));
-        }
-        let failed = LakeError::metadata(table, "describing a data file");
-        let schema = schema::ours(table).map_err(failed)?;
-        let partition = told.partition.as_ref();
-        let facts = facts::data_file(&schema, &footer, location.clone(), size_bytes, partition)
-            .map_err(failed)?;
+        let facts = facts_of(table, told, &location, &footer)?;
         Ok(NewFile {
             table,
             path: told.path.clone(),
@@ -156,34 +146,56 @@ impl Lake {
     }
 
     /// Puts a new data file under the name of its content.
-    pub(crate) async fn put_new(
+    async fn put_new(
         &self,
         table: TableName,
         partition: Option<&Partition>,
         encoded: EncodedFile,
     ) -> Result<NewFile, LakeError> {
+        let bytes = encoded.bytes.clone();
+        let told = self.put_encoded(table, partition, encoded).await?;
+        let read = Sparse::whole(bytes).map_err(unread(&told.path))?;
+        let file = self.describe(table, &told, read).await?;
+        self.cache.keep_keys(&file.location, &file.keys);
+        Ok(file)
+    }
+
+    /// Puts a data file of rows that the table has already; returns where it lies and what the table notes of it.
+    pub(crate) async fn put_merged(
+        &self,
+        table: TableName,
+        partition: Option<&Partition>,
+        encoded: EncodedFile,
+    ) -> Result<(String, DataFile), LakeError> {
+        let bytes = encoded.bytes.clone();
+        let told = self.put_encoded(table, partition, encoded).await?;
+        let (_, footer) = Sparse::whole(bytes).map_err(unread(&told.path))?;
+        let location = self.place.location(&told.path);
+        let facts = facts_of(table, &told, &location, &footer)?;
+        Ok((location, facts))
+    }
+
+    async fn put_encoded(
+        &self,
+        table: TableName,
+        partition: Option<&Partition>,
+        encoded: EncodedFile,
+    ) -> Result<WrittenFile, LakeError> {
         let told = WrittenFile {
             path: data_path(table, partition, &encoded.name),
             partition: partition.cloned(),
             rows: encoded.rows,
             size_bytes: encoded.bytes.len() as u64,
         };
-        let path = self
-            .place
-            .path(&told.path)
-            .map_err(LakeError::outside(table))?;
-        let put = self
-            .place
-            .store
-            .put(&path, PutPayload::from(encoded.bytes.clone()));
-        put.await.map_err(|source| LakeError::Store {
+        let outside = LakeError::outside(table);
+        let path = self.place.path(&told.path).map_err(outside)?;
+        let payload = PutPayload::from(encoded.bytes);
+        let put = self.place.store.put(&path, payload).await;
+        put.map_err(|source| LakeError::Store {
             location: self.place.location(&told.path),
             source,
         })?;
-        let read = Sparse::whole(encoded.bytes).map_err(unread(&told.path))?;
-        let file = self.describe(table, &told, read).await?;
-        self.cache.keep_keys(&file.location, &file.keys);
-        Ok(file)
+        Ok(told)
     }
 
     async fn fetch(&self, table: TableName, location: &str) -> Result<Bytes, LakeError> {
@@ -218,6 +230,26 @@ impl Lake {
             Unread::Footer(source) => unread(location)(source),
         })
     }
+}
+
+/// Returns what a table notes of a file.
+fn facts_of(
+    table: TableName,
+    told: &WrittenFile,
+    location: &str,
+    footer: &ParquetMetaData,
+) -> Result<DataFile, LakeError> {
+    let partition = told.partition.as_ref();
+    // Values that are not those of the rows would hide the rows from every search.
+    if let Some(partition) = partition
+        && !facts::lies_in(partition, footer)
+    {
+        return Err(not_as_told(told, "partition", partition, &"another"));
+    }
+    let failed = LakeError::metadata(table, "describing a data file");
+    let schema = schema::ours(table).map_err(failed)?;
+    let (at, size) = (location.to_owned(), told.size_bytes);
+    facts::data_file(&schema, footer, at, size, partition).map_err(failed)
 }
 
 fn store_failed(location: &str, source: object_store::Error) -> LakeError {

@@ -23,6 +23,7 @@ mod manifests;
 mod orphans;
 mod place;
 pub mod pointer;
+mod publish;
 mod replace;
 mod scan;
 mod schema;

@@ -4,14 +4,19 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{Field, Schema};
+use arrow_schema::{ArrowError, Field, Schema};
+use arrow_select::concat::concat_batches;
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
 };
+use parquet::basic::Type;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
 pub use parquet::file::reader::ChunkReader;
-use parquet::schema::types::TypePtr;
+use parquet::schema::types::{SchemaDescriptor, TypePtr};
 use swath_core::TableName;
 
 use crate::TableError;
@@ -28,16 +33,20 @@ pub(crate) fn open<R: ChunkReader + 'static>(
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(input, options)?;
         let mask = columns.map_or_else(ProjectionMask::all, |names| {
-            let roots = builder.parquet_schema().root_schema().get_fields().iter();
-            let wanted = roots
-                .enumerate()
-                .filter(|(_, field)| column_of(table, field).is_some_and(|c| names.contains(&c)))
-                .map(|(index, _)| index);
-            ProjectionMask::roots(builder.parquet_schema(), wanted)
+            mask(table, builder.parquet_schema(), names)
         });
         builder.with_projection(mask).build()
     };
     read().map_err(|source| TableError::Read { table, source })
+}
+
+fn mask(table: TableName, schema: &SchemaDescriptor, names: &[&str]) -> ProjectionMask {
+    let roots = schema.root_schema().get_fields().iter();
+    let wanted = roots
+        .enumerate()
+        .filter(|(_, field)| column_of(table, field).is_some_and(|c| names.contains(&c)))
+        .map(|(index, _)| index);
+    ProjectionMask::roots(schema, wanted)
 }
 
 /// Returns which of the table's columns a column of a file is: by its name, or by its field id if its name is that of the
@@ -100,6 +109,110 @@ pub fn read<R: ChunkReader + 'static>(
             crate::writer::conform(table, &named(table, &batch)?)
         })
         .collect()
+}
+
+/// A file that is in memory as it is written, whose rows are read in parts.
+pub(crate) struct Parts {
+    table: TableName,
+    bytes: Bytes,
+    metadata: ArrowReaderMetadata,
+    rows: usize,
+}
+
+impl Parts {
+    /// Reads the footer; rows of the file will be in the table's columns.
+    pub(crate) fn open(table: TableName, bytes: Bytes) -> Result<Self, TableError> {
+        let options = ArrowReaderOptions::new()
+            .with_skip_arrow_metadata(true)
+            .with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&bytes, options);
+        let metadata = metadata.map_err(|source| TableError::Read { table, source })?;
+        let none = RecordBatch::new_empty(Arc::clone(metadata.schema()));
+        crate::writer::conform(table, &named(table, &none)?)?;
+        let rows = metadata.metadata().file_metadata().num_rows();
+        Ok(Self {
+            table,
+            bytes,
+            metadata,
+            rows: usize::try_from(rows).unwrap_or(0),
+        })
+    }
+
+    pub(crate) fn table(&self) -> TableName {
+        self.table
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Returns how many bytes of texts there are, fewer where they repeat.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let groups = self.metadata.metadata().row_groups().iter();
+        let columns = groups.flat_map(RowGroupMetaData::columns);
+        let texts = columns.filter(|column| column.column_type() == Type::BYTE_ARRAY);
+        let bytes: i64 = texts.map(ColumnChunkMetaData::uncompressed_size).sum();
+        usize::try_from(bytes).unwrap_or(0)
+    }
+
+    /// Reads some columns of every row.
+    pub(crate) fn columns(&self, names: &[&str]) -> Result<RecordBatch, TableError> {
+        let table = self.table;
+        let builder = self.builder();
+        let mask = mask(table, builder.parquet_schema(), names);
+        let read = self.finish(builder.with_projection(mask), self.rows)?;
+        let read: Vec<RecordBatch> = read
+            .iter()
+            .map(|batch| named(table, batch))
+            .collect::<Result<_, _>>()?;
+        let schema = read
+            .first()
+            .map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+        let whole = concat_batches(&schema, &read);
+        whole.map_err(|source| TableError::Rows { table, source })
+    }
+
+    /// Reads the rows at these places, which ascend, in all of the table's columns.
+    pub(crate) fn read(
+        &self,
+        places: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<Vec<RecordBatch>, TableError> {
+        let (table, wanted) = (self.table, places.len());
+        let mut builder = self.builder();
+        if wanted < self.rows {
+            let ranges = places.map(|row| row..row + 1);
+            let selection = RowSelection::from_consecutive_ranges(ranges, self.rows);
+            builder = builder.with_row_selection(selection);
+        }
+        let read = self.finish(builder, wanted)?;
+        let read = read.iter();
+        read.map(|batch| crate::writer::conform(table, &named(table, batch)?))
+            .collect()
+    }
+
+    fn builder(&self) -> ParquetRecordBatchReaderBuilder<Bytes> {
+        let (bytes, metadata) = (self.bytes.clone(), self.metadata.clone());
+        ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
+    }
+
+    /// Reads what a builder is made for, and checks that it is as many rows as the footer promises.
+    fn finish(
+        &self,
+        builder: ParquetRecordBatchReaderBuilder<Bytes>,
+        wanted: usize,
+    ) -> Result<Vec<RecordBatch>, TableError> {
+        let table = self.table;
+        let failed = |source| TableError::Rows { table, source };
+        let read = builder.with_batch_size(wanted.max(1)).build();
+        let read = read.map_err(|source| TableError::Read { table, source })?;
+        let read: Vec<RecordBatch> = read.collect::<Result<_, _>>().map_err(failed)?;
+        let rows: usize = read.iter().map(RecordBatch::num_rows).sum();
+        if rows != wanted {
+            let message = format!("{rows} rows where its footer promises {wanted}");
+            return Err(failed(ArrowError::ParquetError(message)));
+        }
+        Ok(read)
+    }
 }
 
 #[cfg(test)]

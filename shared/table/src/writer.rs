@@ -66,8 +66,13 @@ pub fn encode(
     }
     let (bytes, rows) = writer.finish()?;
     let bytes = Bytes::from(bytes);
-    let name = format!("part_{}.parquet", digest_hex(&[&bytes], 8));
+    let name = name_of(&bytes);
     Ok(EncodedFile { bytes, rows, name })
+}
+
+/// Names a file by its content.
+pub(crate) fn name_of(bytes: &[u8]) -> String {
+    format!("part_{}.parquet", digest_hex(&[bytes], 8))
 }
 
 /// What will come into a file, on which its settings depend.

@@ -36,7 +36,7 @@ const LAYERS: [(&str, &str, &str); 6] = [
 ];
 
 /// Each function, and which shared crates it may take besides `core`, `cloud` and `lambda`.
-const FUNCTIONS: [(&str, &str); 8] = [
+const FUNCTIONS: [(&str, &str); 9] = [
     ("plan", "table"),
     ("search", ""),
     ("download", "raster"),
@@ -45,6 +45,7 @@ const FUNCTIONS: [(&str, &str); 8] = [
     ("write", "table"),
     ("commit", "table lake"),
     ("repair", "table lake"),
+    ("maintain", "lake"),
 ];
 
 /// Functions whose whole tree stays free of these, for their cold start's sake.

@@ -229,11 +229,13 @@ pub(crate) enum Function {
     Commit,
     /// Has downloaded again what is not as it should be.
     Repair,
+    /// Looks after the lake.
+    Maintain,
 }
 
 impl Function {
     /// All of them, in the order of the chain.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Plan,
         Self::Search,
         Self::Download,
@@ -242,6 +244,7 @@ impl Function {
         Self::Write,
         Self::Commit,
         Self::Repair,
+        Self::Maintain,
     ];
 
     /// Returns the name that its queue and its log bear after the deployment's.
@@ -255,6 +258,7 @@ impl Function {
             Self::Write => "write",
             Self::Commit => "commit",
             Self::Repair => "repair",
+            Self::Maintain => "maintain",
         }
     }
 }

@@ -138,7 +138,7 @@ pub(crate) async fn command(arguments: CensusArgs) -> Result<Exit, CommandError>
         before = counts.differing();
         let accesses = accesses(&arguments.bucket, arguments.unsigned).map_err(failed)?;
         let sources = sources(accesses).map_err(failed)?;
-        let world = World::open(&arguments.lake, &arguments.grid, sources, 64).await;
+        let world = World::open(&arguments.lake, &arguments.grid, sources, 64, false).await;
         let world = world.map_err(failed)?;
         healed += repairs.make(&world, &ask.source).await.map_err(failed)?;
     }

@@ -61,6 +61,7 @@ impl Ledger {
         let commit = swath_commit::Context {
             lake: Arc::clone(&lake),
             clock,
+            publish_db: false,
         };
         Ok(Self {
             lake,

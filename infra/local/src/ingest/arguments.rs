@@ -80,6 +80,10 @@ pub(crate) struct IngestArgs {
     /// Write EarthCatalog's index of ids anew when all is taken in, as `swath maintain --update-hash-index` does.
     #[arg(long, conflicts_with_all = ["dry_run", "skip_ingest"])]
     pub(crate) update_hash_index: bool,
+    /// Write `earthcatalog.db` beside a lake in a bucket after each commit, for EarthCatalog to open; the one of a folder is
+    /// the catalog itself.
+    #[arg(long, conflicts_with_all = ["dry_run", "skip_ingest"])]
+    pub(crate) publish_db: bool,
     /// How a bucket is reached: `NAME=unsigned`, `NAME=requester-pays`, `NAME=region:REGION`, `NAME=endpoint:URL`,
     /// `NAME=credentials:FILE` (lines `access_key_id=…`, `secret_access_key=…`), `NAME=folder:DIR` (a copy or mount of it),
     /// several words separated by commas; may be given again.

@@ -62,7 +62,8 @@ async fn take_in(arguments: &IngestArgs) -> Result<Exit, IngestCommandError> {
     let Some(out) = arguments.out.as_deref().filter(|_| !arguments.dry_run) else {
         return scan(&asks, sources, arguments.json).await;
     };
-    let world = World::open(out, &arguments.grid, sources, arguments.concurrency).await?;
+    let (grid, fetches) = (&arguments.grid, arguments.concurrency);
+    let world = World::open(out, grid, sources, fetches, arguments.publish_db).await?;
     let mut exit = Exit::Empty;
     for ask in &asks {
         let report = if arguments.skip_inventory {

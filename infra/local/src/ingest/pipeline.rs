@@ -153,17 +153,19 @@ pub(crate) fn sources(accesses: BucketAccesses) -> Result<Sources, IngestCommand
 }
 
 impl World {
-    /// Opens the lake for writing.
+    /// Opens the lake for writing; with `publish_db` each commit publishes a database for `EarthCatalog`.
     pub(crate) async fn open(
         lake: &str,
         grid: &GridSpec,
         sources: Sources,
         fetches: u16,
+        publish_db: bool,
     ) -> Result<Self, IngestCommandError> {
         let lake = store::open(lake).map_err(IngestCommandError::Lake)?;
         let config = swath_commit::Config {
             lake: lake.uri.clone(),
             grid: grid.clone(),
+            publish_db,
             concurrency: NonZeroUsize::MIN,
             time_needed: std::time::Duration::ZERO,
         };

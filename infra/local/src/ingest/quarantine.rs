@@ -147,7 +147,8 @@ fn entry(kept: &Kept) -> Option<Entry> {
 
 async fn replay(arguments: &QuarantineArgs) -> Result<Exit, IngestCommandError> {
     let accesses = accesses(&arguments.bucket, arguments.unsigned)?;
-    let world = World::open(&arguments.lake, &arguments.grid, sources(accesses)?, 64).await?;
+    let sources = sources(accesses)?;
+    let world = World::open(&arguments.lake, &arguments.grid, sources, 64, false).await?;
     let kept = all(&world.lake, arguments.code.as_deref()).await?;
     let before: BTreeMap<&str, &Kept> =
         kept.iter().map(|kept| (kept.path.as_str(), kept)).collect();

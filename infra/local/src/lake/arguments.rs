@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use swath_core::TableName;
+use swath_core::upkeep::{MaintainLake, MaintainStep};
 
 use crate::exit;
 
@@ -48,6 +49,8 @@ pub(crate) enum Table {
     Rows,
     /// `swath.asset_files`.
     Files,
+    /// `swath.area_status`.
+    Status,
 }
 
 impl From<Table> for TableName {
@@ -56,6 +59,7 @@ impl From<Table> for TableName {
             Table::Items => Self::StacItems,
             Table::Rows => Self::AssetRows,
             Table::Files => Self::AssetFiles,
+            Table::Status => Self::AreaStatus,
         }
     }
 }
@@ -75,6 +79,23 @@ pub(crate) enum Step {
     Index,
     /// Write `EarthCatalog`'s index of ids, `warehouse_id_hashes.parquet`; only when asked for.
     Hashes,
+    /// Write `earthcatalog.db` beside a lake in a bucket, for `EarthCatalog` to open; only when asked for. The one of a
+    /// folder is the catalog itself.
+    Database,
+}
+
+impl From<Step> for MaintainStep {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::Compact => Self::Compact,
+            Step::Manifests => Self::Manifests,
+            Step::Expire => Self::Expire,
+            Step::Orphans => Self::Orphans,
+            Step::Index => Self::Index,
+            Step::Hashes => Self::Hashes,
+            Step::Database => Self::Database,
+        }
+    }
 }
 
 /// The arguments of `swath info`.
@@ -144,15 +165,21 @@ pub(crate) struct MaintainArgs {
     /// Write `EarthCatalog`'s index of ids as well.
     #[arg(long)]
     pub(crate) update_hash_index: bool,
+    /// Write `earthcatalog.db` beside a lake in a bucket as well, as the step `database` does.
+    #[arg(long)]
+    pub(crate) publish_db: bool,
     /// Delete orphans; without it they are only counted.
     #[arg(long)]
     pub(crate) delete: bool,
     /// Small files that a partition must have before they are merged.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) threshold: u32,
-    /// Size that merged files aim at, MiB; twenty times this is needed in memory.
+    /// Size that merged files aim at, MiB; three times this and 100 MiB are needed in memory.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) target_mib: u64,
+    /// MiB that are merged at most, of each table; the rest is for the next time. Everything when left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) most_mib: Option<u64>,
     /// Snapshots that are kept whatever their age.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) keep_last: u32,
@@ -165,6 +192,33 @@ pub(crate) struct MaintainArgs {
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl MaintainArgs {
+    /// Says the same as the message that asks the function for it.
+    pub(super) fn asked(&self) -> MaintainLake {
+        let steps: Vec<MaintainStep> = self.steps.iter().map(|step| (*step).into()).collect();
+        let more = [
+            (self.update_hash_index, MaintainStep::Hashes),
+            (self.publish_db, MaintainStep::Database),
+        ];
+        let more = more
+            .into_iter()
+            .filter(|(asked, _)| *asked && !self.dry_run);
+        let more: Vec<MaintainStep> = more.map(|(_, step)| step).collect();
+        MaintainLake {
+            steps: swath_maintain::steps(&steps, &more),
+            tables: self.table.iter().map(|table| (*table).into()).collect(),
+            threshold: self.threshold,
+            target_mib: self.target_mib,
+            most_mib: self.most_mib,
+            keep_last: self.keep_last,
+            keep_days: self.keep_days,
+            grace_hours: self.grace_hours,
+            delete: self.delete,
+            dry_run: self.dry_run,
+        }
+    }
 }
 
 /// The arguments of `swath snapshots`.

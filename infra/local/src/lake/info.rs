@@ -7,9 +7,10 @@ use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_core::TableName;
 use swath_lake::pointer::SqlitePointer;
 use swath_lake::{Fault, Held, Lake, LakeError, Lock, Part};
+use swath_maintain::index_figures;
 
 use super::arguments::{LockArgs, LockStep, ShowArgs, StatsArgs};
-use super::{failed, index, merge, now, open, place, tell};
+use super::{failed, merge, now, open, place, tell};
 use crate::exit::Exit;
 use crate::run::CommandError;
 
@@ -35,7 +36,12 @@ pub(super) async fn info(arguments: &ShowArgs) -> Result<Exit, CommandError> {
         "faults": faults.len(),
     });
     tell(&line, arguments.json);
+    let is_elsewhere = |fault: &Fault| matches!(fault, Fault::MetadataElsewhere { .. });
+    let elsewhere = faults.iter().any(is_elsewhere);
     for table in TableName::ALL {
+        if elsewhere && table == TableName::StacItems {
+            continue;
+        }
         if let Some(line) = table_line(&lake, table)
             .await
             .map_err(failed(&arguments.at))?
@@ -92,7 +98,7 @@ pub(super) async fn stats(arguments: &StatsArgs) -> Result<(), CommandError> {
         "index_age_s": age(indexed.written),
         "hash_index_age_s": age(hashes.and_then(|hashes| hashes.written)),
     });
-    merge(&mut line, index(&indexed));
+    merge(&mut line, index_figures(&indexed));
     tell(&line, arguments.json);
     Ok(())
 }

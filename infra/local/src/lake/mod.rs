@@ -2,25 +2,22 @@
 
 mod arguments;
 mod info;
-mod pace;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::store;
-use swath_core::TableName;
-use swath_lake::pointer::{LockedPointer, S3Pointer, TablePointer};
-use swath_lake::{Compaction, Indexed, Lake, LakeError, Now, Pace as _, Place};
+use swath_lake::pointer::{BucketPointer, LockedPointer, TablePointer};
+use swath_lake::{Lake, LakeError, Now, Place};
+use swath_maintain::{Patience, Terms};
 
 pub(crate) use arguments::LakeCommand;
 
 use crate::exit::Exit;
 use crate::run::{CommandError, print_json, print_text};
-use arguments::{MaintainArgs, RollbackArgs, SnapshotsArgs, Step, TagArgs, Where};
-use pace::Patience;
+use arguments::{MaintainArgs, RollbackArgs, SnapshotsArgs, TagArgs, Where};
 
 /// Carries out one of the commands that look after a lake.
 pub(crate) async fn command(command: LakeCommand) -> Result<Exit, CommandError> {
@@ -46,7 +43,7 @@ pub(crate) fn open_at(lake: &str) -> Result<Lake, CommandError> {
     let (place, root) = place_at(lake)?;
     let pointer: Arc<dyn TablePointer> = match root {
         Some(root) => Arc::new(LockedPointer::in_folder(&root, &place, now())),
-        None => Arc::new(S3Pointer::new(place.clone())),
+        None => Arc::new(BucketPointer::new(place.clone(), now())),
     };
     Ok(Lake::existing(place, pointer))
 }
@@ -68,6 +65,12 @@ fn now() -> Now {
     Now::new(|| SystemClock.now())
 }
 
+/// Nothing ends a command but itself.
+const TERMS: Terms<'_> = Terms {
+    clock: &SystemClock,
+    may_go_on: &|| true,
+};
+
 fn failed(at: &Where) -> impl Fn(LakeError) -> CommandError {
     move |source| CommandError::Lake {
         path: PathBuf::from(&at.lake),
@@ -77,128 +80,10 @@ fn failed(at: &Where) -> impl Fn(LakeError) -> CommandError {
 
 async fn maintain(arguments: &MaintainArgs) -> Result<(), CommandError> {
     let lake = open(&arguments.at)?;
-    let mut steps = if arguments.steps.is_empty() {
-        vec![
-            Step::Compact,
-            Step::Manifests,
-            Step::Expire,
-            Step::Orphans,
-            Step::Index,
-        ]
-    } else {
-        arguments.steps.clone()
-    };
-    let tables: Vec<TableName> = if arguments.table.is_empty() {
-        TableName::ALL.to_vec()
-    } else {
-        arguments
-            .table
-            .iter()
-            .map(|table| (*table).into())
-            .collect()
-    };
-    if arguments.update_hash_index && !arguments.dry_run {
-        steps.push(Step::Hashes);
-    }
-    for step in steps {
-        let of_items = matches!(step, Step::Index | Step::Hashes);
-        for table in &tables {
-            if of_items && *table != TableName::StacItems {
-                continue;
-            }
-            let done = match take(step, *table, &lake, arguments).await {
-                // A catalog of others has only the one table.
-                Err(LakeError::NoTable { table })
-                    if arguments.table.is_empty() && table != TableName::StacItems =>
-                {
-                    continue;
-                }
-                done => done.map_err(failed(&arguments.at))?,
-            };
-            tell(&done, arguments.json);
-        }
-    }
-    Ok(())
-}
-
-async fn take(
-    step: Step,
-    table: TableName,
-    lake: &Lake,
-    arguments: &MaintainArgs,
-) -> Result<Value, LakeError> {
-    let pace = Patience::new();
-    let dry = arguments.dry_run;
-    Ok(match step {
-        Step::Compact => {
-            let how = Compaction {
-                threshold: usize::try_from(arguments.threshold).unwrap_or(usize::MAX),
-                target_bytes: arguments.target_mib << 20,
-            };
-            let done = lake.compact(table, &how, dry, &pace).await?;
-            json!({
-                "step": "compact", "table": table.to_string(), "dry_run": dry,
-                "buckets_scanned": done.buckets_scanned, "buckets_compacted": done.buckets_compacted,
-                "files_before": done.files_before, "files_after": done.files_after,
-                "files_left": done.files_left,
-                "snapshot_id": done.snapshot_id.map(|id| id.to_string()),
-            })
-        }
-        Step::Manifests => {
-            let (before, after) = lake.rewrite_manifests(table, dry, &pace).await?;
-            json!({
-                "step": "manifests", "table": table.to_string(), "dry_run": dry,
-                "manifests_before": before, "manifests_after": after,
-            })
-        }
-        Step::Expire => {
-            let days = Duration::from_secs(u64::from(arguments.keep_days) * 24 * 60 * 60);
-            let last = usize::try_from(arguments.keep_last).unwrap_or(usize::MAX);
-            let done = lake.expire(table, (last, days), dry, &pace).await?;
-            json!({
-                "step": "expire", "table": table.to_string(), "dry_run": dry,
-                "snapshots_expired": done.snapshots.len(), "snapshots_kept": done.kept,
-            })
-        }
-        Step::Orphans => {
-            let dry = dry || !arguments.delete;
-            let grace = Duration::from_secs(u64::from(arguments.grace_hours) * 60 * 60);
-            let done = lake.clear_orphans(table, grace, pace.now(), dry).await?;
-            json!({
-                "step": "orphans", "table": table.to_string(), "dry_run": dry,
-                "files_orphaned": done.cleared.len(), "bytes_orphaned": done.bytes,
-                "files_young": done.files_young, "files_needed": done.files_needed,
-            })
-        }
-        Step::Index => {
-            let done = lake.maintain_index(dry).await?;
-            let mut figures = json!({"step": "index", "table": table.to_string(), "dry_run": dry});
-            merge(&mut figures, index(&done));
-            figures
-        }
-        Step::Hashes => hashes(lake, dry).await?,
-    })
-}
-
-async fn hashes(lake: &Lake, dry: bool) -> Result<Value, LakeError> {
-    let table = TableName::StacItems.to_string();
-    let mut figures = json!({"step": "hashes", "table": table, "dry_run": dry});
-    if !dry {
-        let done = lake.write_hash_index().await?;
-        merge(
-            &mut figures,
-            json!({"ids": done.ids, "location": done.location}),
-        );
-    }
-    Ok(figures)
-}
-
-fn index(indexed: &Indexed) -> Value {
-    json!({
-        "index_files_covered": indexed.files_covered, "index_files": indexed.files,
-        "index_runs": indexed.runs, "index_bytes": indexed.size_bytes,
-        "index_runs_cleared": indexed.runs_cleared,
-    })
+    let asked = arguments.asked();
+    let said = |figures: &Value| tell(figures, arguments.json);
+    let maintained = swath_maintain::maintain(&lake, &asked, TERMS, said).await;
+    maintained.map_err(|error| failed(&arguments.at)(error.source))
 }
 
 fn merge(figures: &mut Value, more: Value) {
@@ -240,14 +125,14 @@ async fn snapshots(arguments: &SnapshotsArgs) -> Result<(), CommandError> {
 async fn tag(arguments: &TagArgs) -> Result<(), CommandError> {
     let lake = open(&arguments.at)?;
     let (table, name) = (arguments.table.into(), arguments.name.as_str());
-    let pace = Patience::new();
+    let pace = Patience::new(TERMS);
     let tagged = lake.tag(table, name, arguments.snapshot, &pace);
     tagged.await.map_err(failed(&arguments.at))
 }
 
 async fn rollback(arguments: &RollbackArgs) -> Result<(), CommandError> {
     let lake = open(&arguments.at)?;
-    let pace = Patience::new();
+    let pace = Patience::new(TERMS);
     let back = lake.rollback(arguments.table.into(), arguments.snapshot, &pace);
     back.await.map_err(failed(&arguments.at))
 }

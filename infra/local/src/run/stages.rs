@@ -387,5 +387,6 @@ pub(super) fn commit_context(places: &Places, shared: &Shared) -> swath_commit::
     swath_commit::Context {
         lake: Arc::clone(&places.lake),
         clock: Arc::clone(&shared.clock),
+        publish_db: false,
     }
 }

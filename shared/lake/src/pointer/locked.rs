@@ -7,12 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use swath_core::TableName;
 
-use super::{Pointed, PointerError, SqlitePointer, Swap, TablePointer};
+use super::{DATABASE, Pointed, PointerError, SqlitePointer, Swap, TablePointer};
 use crate::lock::{Lock, LockError, Now, Taken};
 use crate::place::Place;
-
-/// The catalog of a lake in a folder, where `EarthCatalog` looks for it.
-const DATABASE: &str = "earthcatalog.db";
 
 /// Times that a lock of ours is asked for again, and the wait between: another swap is over in milliseconds.
 const TRIES: (u32, Duration) = (500, Duration::from_millis(5));

@@ -1,9 +1,11 @@
 //! The table pointer: which metadata file is current, and the one step that changes it.
 
+mod bucket;
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
 mod locked;
 mod memory;
+mod object;
 mod s3;
 mod sqlite;
 
@@ -22,10 +24,13 @@ use swath_core::{Class, Classify, TableName};
 use crate::lock::{LockError, Now};
 use crate::place::{OutsideLake, Place};
 
+pub use bucket::BucketPointer;
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Fault, FaultyPointer};
 pub use locked::LockedPointer;
 pub use memory::MemoryPointer;
+pub(crate) use object::DATABASE;
+pub use object::DatabaseObject;
 pub use s3::S3Pointer;
 pub use sqlite::SqlitePointer;
 
@@ -59,7 +64,7 @@ pub trait TablePointer: Debug + Send + Sync {
 }
 
 /// Returns a lake's place and its pointers: a folder's lie in its `SQLite` file, a bucket's in objects that are put on
-/// condition. The base is a URI, and a folder too when it is one.
+/// condition, unless `EarthCatalog` made it. The base is a URI, and a folder too when it is one.
 pub fn of_lake(
     store: Arc<dyn ObjectStore>,
     prefix: Path,
@@ -72,7 +77,7 @@ pub fn of_lake(
         return (place, Arc::new(pointer));
     }
     let place = Place::new(store, prefix, uri);
-    (place.clone(), Arc::new(S3Pointer::new(place)))
+    (place.clone(), Arc::new(BucketPointer::new(place, now)))
 }
 
 /// What a pointer said when it was read.

@@ -199,7 +199,7 @@ fn file_name(hint: &str) -> Option<String> {
 }
 
 /// A request that was refused before it was looked at has done nothing.
-fn settled(error: &Error) -> Effect {
+pub(super) fn settled(error: &Error) -> Effect {
     match error {
         Error::PermissionDenied { .. }
         | Error::Unauthenticated { .. }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::ObjectStoreExt as _;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -98,6 +99,43 @@ async fn a_pointer_in_memory_behaves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_pointer_in_a_store_behaves() {
     behaves(Arc::new(s3::pointer().1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_in_a_store_behaves() {
+    behaves(Arc::new(DatabaseObject::new(s3::pointer().1.place))).await;
+}
+
+/// Who made the catalog in a bucket keeps its pointers: `EarthCatalog` in its database, under its lock, swath in objects
+/// beside which a copy of the database may lie.
+#[tokio::test]
+async fn in_a_bucket_the_pointers_lie_where_they_were() {
+    let now = || Now::new(|| time::OffsetDateTime::UNIX_EPOCH);
+    let bucket = |place: &Place| BucketPointer::new(place.clone(), now());
+    let place = s3::pointer().1.place;
+    let theirs = DatabaseObject::new(place.clone());
+    theirs.swap(ITEMS, None, &at(ITEMS, "0")).await.unwrap();
+    let pointer = bucket(&place);
+    let zero = pointer.load(ITEMS).await.unwrap().unwrap();
+    assert_eq!(zero.location, at(ITEMS, "0"));
+    let one = at(ITEMS, "1");
+    // As `EarthCatalog` writes it.
+    let held = r#"{"owner": "incremental", "pid": 1, "hostname": "h", "acquired": "1970-01-01T00:00:00+00:00", "ttl_hours": 12}"#;
+    let lock = place.path(".lock").unwrap();
+    place.store.put(&lock, held.into()).await.unwrap();
+    let error = pointer.swap(ITEMS, Some(&zero), &one).await.unwrap_err();
+    assert!(matches!(error, PointerError::Locked { .. }), "{error}");
+    place.store.delete(&lock).await.unwrap();
+    let swap = pointer.swap(ITEMS, Some(&zero), &one).await.unwrap();
+    assert_eq!(swap, Swap::Swapped);
+    assert_eq!(theirs.load(ITEMS).await.unwrap().unwrap().location, one);
+    assert_eq!(S3Pointer::new(place).load(ITEMS).await.unwrap(), None);
+
+    let place = s3::pointer().1.place;
+    let pointer = bucket(&place);
+    pointer.swap(ITEMS, None, &at(ITEMS, "0")).await.unwrap();
+    let ours = S3Pointer::new(place).load(ITEMS).await.unwrap();
+    assert_eq!(ours.unwrap().location, at(ITEMS, "0"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -6,6 +6,7 @@ use crate::{Compaction, LEAST_GRACE};
 const HOW: Compaction = Compaction {
     threshold: 2,
     target_bytes: 32 << 20,
+    most_bytes: None,
 };
 
 /// A lake with six files of one cell and one of another.
@@ -174,6 +175,65 @@ async fn k6_orphans_go_when_they_are_old_and_nothing_else_does() {
         (committed.total().rows_known, committed.total().rows_added),
         (1, 1)
     );
+}
+
+#[tokio::test]
+async fn a_compaction_with_a_limit_leaves_the_rest_for_the_next_time() {
+    let (_world, lake) = with_files().await;
+    let before = rows(&lake).await;
+    // Two files a group, and a group a time.
+    let sizes = lake.parts().await.unwrap();
+    let size = sizes.iter().map(|part| part.size_bytes / part.files).max();
+    let how = Compaction {
+        target_bytes: size.unwrap() * 5 / 2,
+        most_bytes: Some(1),
+        ..HOW
+    };
+    for (left, waiting) in [(6, 4), (5, 2), (4, 2)] {
+        let pace = Tries::new(1);
+        let done = lake.compact(ITEMS, &how, false, &pace).await.unwrap();
+        assert_eq!((done.files_before, done.files_waiting), (2, waiting));
+        assert_eq!(lake.counts(ITEMS).await.unwrap().files, left);
+    }
+    assert_eq!(rows(&lake).await, before);
+    check(&lake, ITEMS).await;
+}
+
+/// A function whose time is nearly over.
+#[derive(Debug)]
+struct Late;
+
+#[async_trait]
+impl Pace for Late {
+    fn now(&self) -> OffsetDateTime {
+        datetime!(2024-06-01 12:00 UTC)
+    }
+
+    async fn again(&self, _: u32) -> bool {
+        false
+    }
+
+    fn may_go_on(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_compaction_that_runs_out_of_time_commits_what_it_has_merged() {
+    let (_world, lake) = with_files().await;
+    let before = rows(&lake).await;
+    let sizes = lake.parts().await.unwrap();
+    let size = sizes.iter().map(|part| part.size_bytes / part.files).max();
+    let how = Compaction {
+        target_bytes: size.unwrap() * 5 / 2,
+        ..HOW
+    };
+    let done = lake.compact(ITEMS, &how, false, &Late).await.unwrap();
+    assert_eq!((done.files_before, done.files_waiting), (2, 4));
+    assert!(done.snapshot_id.is_some());
+    assert_eq!(lake.counts(ITEMS).await.unwrap().files, 6);
+    assert_eq!(rows(&lake).await, before);
+    check(&lake, ITEMS).await;
 }
 
 /// K8: what is not touched keeps its sequence numbers and its partition spec through merged manifests and compaction, and

@@ -11,6 +11,7 @@ mod machine;
 mod mortal;
 mod open;
 mod protocol;
+mod publish;
 mod remove;
 
 use std::collections::BTreeSet;

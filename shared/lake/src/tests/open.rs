@@ -54,6 +54,24 @@ async fn a_lake_of_another_grid_is_refused() {
     );
 }
 
+/// `EarthCatalog` can put the database of one catalog in the place of another's.
+#[tokio::test]
+async fn a_catalog_that_leads_to_another_lake_is_named_and_not_read() {
+    let (world, other) = (World::new(), World::new());
+    world.lake().await;
+    let theirs = other.lake().await.metadata_location(ITEMS).await.unwrap();
+    let theirs = theirs.unwrap();
+    let pointer: Arc<dyn TablePointer> = Arc::clone(&world.pointer) as _;
+    let before = pointer.load(ITEMS).await.unwrap();
+    let swapped = pointer.swap(ITEMS, before.as_ref(), &theirs).await;
+    assert_eq!(swapped.unwrap(), Swap::Swapped);
+    let lake = Lake::existing(world.place.clone(), pointer);
+    let found = lake.examine().await.unwrap();
+    let elsewhere = crate::Fault::MetadataElsewhere { location: theirs };
+    assert_eq!((found.faults, found.parts), (vec![elsewhere], vec![]));
+    assert!(lake.counts(ITEMS).await.is_err());
+}
+
 /// `EarthCatalog`'s compaction makes the table anew without properties.
 #[tokio::test]
 async fn a_lost_grid_is_told_from_the_cells_and_noted_again() {

@@ -1,36 +1,35 @@
-//! How long a command goes on when others commit first.
+//! How long a step goes on when others commit first.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rand::Rng as _;
-use swath_cloud::clock::{Clock, SystemClock};
 use swath_lake::Pace;
 use time::OffsetDateTime;
 
+use crate::Terms;
+
 /// Waits of random length that grow to two seconds, for a minute.
 #[derive(Debug)]
-pub(super) struct Patience {
-    clock: Arc<dyn Clock>,
+pub struct Patience<'a> {
+    terms: Terms<'a>,
     until: OffsetDateTime,
 }
 
-impl Patience {
+impl<'a> Patience<'a> {
     /// Begins now.
-    pub(super) fn new() -> Self {
-        let clock = SystemClock;
+    pub fn new(terms: Terms<'a>) -> Self {
         Self {
-            until: clock.now() + Duration::from_mins(1),
-            clock: Arc::new(clock),
+            until: terms.clock.now() + Duration::from_mins(1),
+            terms,
         }
     }
 }
 
 #[async_trait]
-impl Pace for Patience {
+impl Pace for Patience<'_> {
     fn now(&self) -> OffsetDateTime {
-        self.clock.now()
+        self.terms.clock.now()
     }
 
     async fn again(&self, attempts: u32) -> bool {
@@ -38,10 +37,14 @@ impl Pace for Patience {
             .saturating_mul(1 << attempts.saturating_sub(1).min(16))
             .min(Duration::from_secs(2));
         let wait = rand::rng().random_range(Duration::ZERO..=bound);
-        if self.clock.now() + wait > self.until {
+        if self.terms.clock.now() + wait > self.until {
             return false;
         }
-        self.clock.sleep(wait).await;
+        self.terms.clock.sleep(wait).await;
         true
+    }
+
+    fn may_go_on(&self) -> bool {
+        (self.terms.may_go_on)()
     }
 }
