@@ -290,6 +290,21 @@ class Judge:
         same(put={key for key in after if after[key] != before[key]}, expected={gone})
         return gone
 
+    def maintain(self):
+        """Small files become fewer, and their rows stay."""
+        def now():
+            table = self.table("stac_items")
+            return len(list(table.scan().plan_files())), comparable(table)
+
+        files, rows = now()
+        asked = {"steps": ["compact", "manifests"], "tables": ["stac_items"]}
+        self.stack.send("maintain", {"version": 1, "run_id": "00000000000000ff", "kind": "MaintainLake", "body": asked})
+        world.await_true("fewer files", lambda: now()[0] < files)
+        self.stack.await_quiet()
+        fewer, same_rows = now()
+        same(before=rows, after=same_rows)
+        return f"{files} files are {fewer}, of {sum(rows.values())} rows"
+
     def status(self):
         # Both are read while nothing is under way.
         self.stack.await_quiet()
@@ -400,6 +415,7 @@ def main():
         report.check("`swath doctor` finds the deployment well", judge.doctor)
         report.check("what was given up on comes back by `swath dlq replay`", judge.given_up)
         report.check("a file that is gone is fetched again when a repair is asked for", judge.repair)
+        report.check("small files are merged when maintenance is asked for", judge.maintain)
         report.check("logs lead from an area to its snapshot, and figures are filed", judge.telemetry)
         emulator_items.Uploads(judge.stack).check(report)
         report.check("a schedule plans a search", judge.schedule)

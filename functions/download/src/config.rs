@@ -9,6 +9,20 @@ use swath_core::Redacted;
 use swath_lambda::MAX_RECEIVES;
 use swath_lambda::env::{Env, EnvError};
 
+/// Where the open archives keep their files: what a deployment fetches from when it names no hosts of its own.
+const ARCHIVES: [&str; 8] = [
+    ".amazonaws.com",
+    ".blob.core.windows.net",
+    ".copernicus.eu",
+    ".earthdata.nasa.gov",
+    ".earthdatacloud.nasa.gov",
+    ".source.coop",
+    ".usgs.gov",
+    "storage.googleapis.com",
+];
+/// What stands for any host.
+const ANY: &str = "*";
+
 /// The settings of one deployment.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -26,7 +40,8 @@ pub struct Config {
     pub allow_http: bool,
     /// `SWATH_ALLOW_PRIVATE_HOSTS`: whether hosts outside the open internet, and ports other than the web's, are fetched from.
     pub allow_private_hosts: bool,
-    /// `SWATH_ASSET_HOSTS`: the only hosts that are fetched from, separated by commas; any when there are none.
+    /// `SWATH_ASSET_HOSTS`: the only hosts that are fetched from, separated by commas; `*` for any. By default those of the
+    /// open archives, and any where private ones are allowed.
     pub hosts: Hosts,
     /// `SWATH_MAX_RECEIVES`: deliveries of one message, after which its queue gives it up: then a failure becomes a row.
     pub max_receives: NonZeroU32,
@@ -57,13 +72,24 @@ impl Config {
             largest_file: env.or("SWATH_LARGEST_FILE", 1 << 30)?,
             allow_http: env.or("SWATH_ALLOW_HTTP", false)?,
             allow_private_hosts: env.or("SWATH_ALLOW_PRIVATE_HOSTS", false)?,
-            hosts: Hosts::new(env.or("SWATH_ASSET_HOSTS", String::new())?.split(',')),
+            hosts: hosts(env)?,
             max_receives: env.or("SWATH_MAX_RECEIVES", MAX_RECEIVES)?,
             access: access(env)?,
             concurrency: env.count("SWATH_CONCURRENCY", 4)?,
             time_needed: env.seconds("SWATH_TIME_NEEDED", 60)?,
         })
     }
+}
+
+fn hosts(env: &Env) -> Result<Hosts, EnvError> {
+    let named: Option<String> = env.optional("SWATH_ASSET_HOSTS")?;
+    let anywhere = env.or("SWATH_ALLOW_PRIVATE_HOSTS", false)?;
+    Ok(match named.as_deref().map(str::trim) {
+        Some(ANY) => Hosts::default(),
+        Some(named) => Hosts::new(named.split(',')),
+        None if anywhere => Hosts::default(),
+        None => Hosts::new(ARCHIVES),
+    })
 }
 
 fn access(env: &Env) -> Result<Access, EnvError> {
@@ -86,7 +112,49 @@ fn access(env: &Env) -> Result<Access, EnvError> {
 
 #[cfg(test)]
 mod tests {
+    use swath_cloud::fetch::testing::say;
+
     use super::*;
+
+    /// S8.
+    #[test]
+    fn only_the_open_archives_are_fetched_from_unless_others_are_named() {
+        let hosts = |more: &[(&'static str, &'static str)]| {
+            let needed = [
+                ("SWATH_LAKE", "s3://lake/a"),
+                ("SWATH_OUT", "s3://assets/a"),
+                ("SWATH_WRITE_QUEUE", "https://sqs.example/1/write"),
+            ];
+            let given = needed.into_iter().chain(more.iter().copied());
+            Config::read(&Env::of(given)).unwrap().hosts
+        };
+        let archives = hosts(&[]);
+        for host in [
+            "sentinel-cogs.s3.us-west-2.amazonaws.com",
+            "s3.amazonaws.com",
+            "sentinel2l2a01.blob.core.windows.net",
+            "landsatlook.usgs.gov",
+            "data.lpdaac.earthdatacloud.nasa.gov",
+        ] {
+            assert!(archives.have(host), "{host}");
+        }
+        let strangers = [
+            "example.com",
+            "amazonaws.com.example.com",
+            "evilamazonaws.com",
+            "xblob.core.windows.net",
+            "169.254.169.254",
+            "localhost",
+        ];
+        let let_in = strangers.iter().filter(|host| archives.have(host)).count();
+        say("S8", "6 hosts that nobody named", "0 let in", let_in);
+        assert_eq!(let_in, 0);
+        let own = hosts(&[("SWATH_ASSET_HOSTS", "tiles.example.com")]);
+        assert!(own.have("tiles.example.com") && !own.have("s3.amazonaws.com"));
+        // No list means any.
+        assert!(hosts(&[("SWATH_ASSET_HOSTS", "*")]).is_empty());
+        assert!(hosts(&[("SWATH_ALLOW_PRIVATE_HOSTS", "true")]).is_empty());
+    }
 
     #[test]
     fn nothing_unsafe_is_allowed_unless_asked_for() {

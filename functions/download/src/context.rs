@@ -8,7 +8,7 @@ use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::fetch::{FetchPolicy, Fetcher, Signers};
 use swath_cloud::http::HttpError;
 use swath_cloud::item::Finder;
-use swath_cloud::publish::{PublishError, STALE_AFTER, Staging};
+use swath_cloud::publish::{Copier, PublishError, STALE_AFTER, Staging};
 use swath_cloud::queue::{self, Queue, QueueError};
 use swath_cloud::retry::Policy;
 use swath_cloud::sign::{Access, AccessError};
@@ -34,6 +34,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Asks catalogs for hrefs that are absent or have come to an end; nobody does when absent.
     pub finder: Option<Finder>,
+    /// Has a bucket's store copy what came from another bucket.
+    pub copier: Copier,
     /// Keeps equal requests from fetching twice.
     pub flights: Flights,
     /// Whether assets that were refused for good are fetched again.
@@ -117,6 +119,7 @@ impl Context {
             finder: Some(finder.map_err(StartError::Fetcher)?),
             write,
             clock,
+            copier: Copier::default(),
             flights: Flights::default(),
             retry_refused: false,
             last_try: true,

@@ -192,6 +192,7 @@ pub async fn download_to(
 pub(crate) fn with_found(asked: &DownloadAsset, found: FoundAsset) -> DownloadAsset {
     DownloadAsset {
         href: found.href,
+        alternate_hrefs: found.alternate_hrefs,
         media_type: found.media_type.or_else(|| asked.media_type.clone()),
         size_bytes: found.size_bytes.or(asked.size_bytes),
         checksum: found.checksum.or_else(|| asked.checksum.clone()),

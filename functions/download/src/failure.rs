@@ -7,7 +7,7 @@ use swath_cloud::item::FindError;
 use swath_cloud::retry::Retryable;
 use swath_core::code::class_of_code;
 use swath_core::naming::NamingError;
-use swath_core::{Class, Classify, Signing};
+use swath_core::{Class, Classify, Signing, chain};
 use swath_raster::{Code, Verdict};
 
 /// A failure that concerns one asset.
@@ -29,6 +29,14 @@ pub enum AssetFailure {
     /// What came is not the asset.
     #[error(transparent)]
     Body(#[from] WrongBody),
+    /// It could be had from none of several places.
+    #[error("{}; nor from elsewhere: {}", chain(decisive.as_ref()), listed(others))]
+    Everywhere {
+        /// What decides: a failure that may pass, if there is one, else that of the asset's own href.
+        decisive: Box<AssetFailure>,
+        /// The other places' failures.
+        others: Vec<AssetFailure>,
+    },
     /// Another file lies in its place.
     #[error("{place}: {reason}; it was left as it is: remove it to have the asset fetched")]
     Occupied {
@@ -115,6 +123,7 @@ impl AssetFailure {
             Self::NoHref(_) => "no_href",
             Self::Fetch(error) => error.code(),
             Self::Body(wrong) => wrong.code,
+            Self::Everywhere { decisive, .. } => decisive.code(),
             Self::Occupied { .. } => "occupied",
         }
     }
@@ -130,8 +139,17 @@ impl AssetFailure {
                 signing == Signing::None
             }
             Self::Body(wrong) => wrong.class() == Class::Invalid,
+            Self::Everywhere { decisive, others } => {
+                decisive.is_final(signing) && others.iter().all(|other| other.is_final(signing))
+            }
         }
     }
+}
+
+/// Writes failures in one line.
+fn listed(failures: &[AssetFailure]) -> String {
+    let failures: Vec<String> = failures.iter().map(|failure| chain(failure)).collect();
+    failures.join("; ")
 }
 
 impl Classify for AssetFailure {
@@ -142,6 +160,7 @@ impl Classify for AssetFailure {
             Self::NoHref(error) => error.class(),
             Self::Fetch(error) => error.class(),
             Self::Body(wrong) => wrong.class(),
+            Self::Everywhere { decisive, .. } => decisive.class(),
             Self::Occupied { .. } => Class::Conflict,
         }
     }
@@ -151,6 +170,7 @@ impl Retryable for AssetFailure {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Fetch(error) => error.retry_after(),
+            Self::Everywhere { decisive, .. } => decisive.retry_after(),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ mod download;
 mod failure;
 mod flight;
 mod handler;
+mod places;
 mod receipt;
 mod row;
 mod settle;

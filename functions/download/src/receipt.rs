@@ -8,6 +8,8 @@ use swath_core::message::DownloadAsset;
 use swath_core::row::AssetFile;
 use swath_core::{Signing, digest_hex};
 
+use crate::row::shown_href;
+
 /// The version of the format that this code writes and reads.
 const VERSION: u32 = 1;
 
@@ -22,6 +24,9 @@ pub(crate) struct Receipt {
     /// How the href was signed.
     #[serde(default)]
     sign: Signing,
+    /// Where else it was looked for, as tables may hold it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    alternate_hrefs: Vec<String>,
     /// The file as its store described it; absent when none was published.
     pub(crate) file: Option<FileFacts>,
 }
@@ -95,11 +100,18 @@ pub(crate) async fn save(lake: &Store, path: &str, receipt: &Receipt) -> Result<
 
 impl Receipt {
     /// Writes down an outcome.
-    pub(crate) fn new(key: &str, sign: Signing, row: AssetFile, file: Option<FileFacts>) -> Self {
+    pub(crate) fn new(
+        key: &str,
+        asked: &DownloadAsset,
+        row: AssetFile,
+        file: Option<FileFacts>,
+    ) -> Self {
+        let alternates = asked.alternate_hrefs.iter();
         Self {
             version: VERSION,
             key: key.to_owned(),
-            sign,
+            sign: asked.job.sign,
+            alternate_hrefs: alternates.map(|href| shown_href(href)).collect(),
             row,
             file,
         }
@@ -125,11 +137,13 @@ impl Receipt {
         })
     }
 
-    /// Returns whether the same bytes were refused for good before, at no deeper level than asked now.
-    pub(crate) fn refuses(&self, asked: &DownloadAsset, source_href: &str) -> bool {
+    /// Returns whether it was refused for good before wherever it is said to lie, at no deeper level than asked now.
+    pub(crate) fn refuses(&self, asked: &DownloadAsset) -> bool {
+        let mut alternates = asked.alternate_hrefs.iter();
         !self.row.is_out_file_valid
             && self.sign == asked.job.sign
-            && self.row.source_href == source_href
+            && self.row.source_href == shown_href(&asked.href)
+            && alternates.all(|href| self.alternate_hrefs.contains(&shown_href(href)))
             && self.row.validation_level <= asked.job.validate
     }
 

@@ -2,14 +2,13 @@
 
 use swath_cloud::digest::{Checksum, Digests};
 use swath_cloud::fetch::{Body, FetchError, Transfer};
-use swath_cloud::publish::{self, Facts, Present, PublishError, StagedFile};
+use swath_cloud::publish::{self, Facts, Present, PublishError, Published, Source, StagedFile};
 use swath_core::message::DownloadAsset;
 use swath_core::row::AssetFile;
-use swath_core::{Class, Classify as _, RunId};
+use swath_core::{Class, Classify as _, RunId, Signing};
 use url::Url;
 
 use crate::check::{Checked, Proven, check};
-use crate::download::with_found;
 use crate::receipt::{self, FileFacts, Receipt};
 use crate::{AssetFailure, Context, DownloadError, Fetched, Outcome, WrongBody, row};
 
@@ -40,9 +39,8 @@ impl Asset<'_> {
     }
 
     fn is_refused_by(&self, receipt: &Receipt) -> bool {
-        let shown = row::shown_href(&self.asked.href);
         let again = self.context.retry_refused || self.asked.job.retry_refused;
-        !again && receipt.refuses(self.asked, &shown)
+        !again && receipt.refuses(self.asked)
     }
 
     /// Takes the file that lies there when a receipt or its own bytes prove it.
@@ -84,110 +82,33 @@ impl Asset<'_> {
         self.keep(Outcome::Adopted, row, file, checked).await
     }
 
-    /// Fetches from where the asset is said to lie; when it is no longer there, from where its item says it is today.
-    async fn fetch(&self) -> Result<Fetched, DownloadError> {
-        let tried = self.try_href(self.asked).await?;
-        let Some(again) = self.found_again(&tried).await else {
-            return self.end(tried).await;
-        };
-        let (attempts, bytes_fetched) = (tried.row.attempts, tried.bytes_fetched);
-        let moved = Asset {
-            asked: &again,
-            key: self.key.clone(),
-            receipt_path: self.receipt_path.clone(),
-            ..*self
-        };
-        let mut tried = moved.try_href(&again).await?;
-        tried.row.attempts += attempts;
-        tried.bytes_fetched += bytes_fetched;
-        moved.end(tried).await
-    }
-
-    /// Asks the item for a newer href after one that led nowhere, or whose own signature may have come to its end.
-    async fn found_again(&self, tried: &Tried) -> Option<DownloadAsset> {
-        let finder = self.context.finder.as_ref()?;
-        let ended = match &tried.result {
-            Err(rejected) => match &rejected.failure {
-                AssetFailure::Fetch(FetchError::Gone { .. }) => true,
-                AssetFailure::Fetch(FetchError::Forbidden { .. }) => self.asked.href.contains('?'),
-                _ => false,
-            },
-            Ok(_) => false,
-        };
-        if !ended {
-            return None;
-        }
-        match finder.find(self.asked).await {
-            Ok(found) => (found.href != self.asked.href).then(|| with_found(self.asked, found)),
-            Err(error) => {
-                tracing::debug!(error = %swath_core::chain(&error), "no newer href");
-                None
-            }
-        }
-    }
-
-    async fn try_href(&self, asked: &DownloadAsset) -> Result<Tried, DownloadError> {
-        let mut tried = Tried {
-            row: self.row(),
-            staged: self.context.staging.create(),
-            result: Err(Rejected {
-                failure: AssetFailure::Href(url::ParseError::RelativeUrlWithoutBase),
-                body: None,
-            }),
-            bytes_fetched: 0,
-        };
-        let href = match Url::parse(&asked.href) {
-            Ok(href) => href,
-            Err(error) => {
-                tried.result = Err(Rejected {
-                    failure: error.into(),
-                    body: None,
-                });
-                return Ok(tried);
-            }
-        };
-        let fetcher = &self.context.fetcher;
-        let mut transfer = fetcher.transfer(href, asked.job.sign, self.promised());
-        tried.result = self.fetch_proven(&mut transfer, &mut tried.staged).await?;
-        tried.row.attempts = transfer.attempts();
-        tried.row.http_status = transfer.last_status();
-        tried.bytes_fetched = transfer.bytes_fetched();
-        Ok(tried)
-    }
-
-    async fn end(&self, tried: Tried) -> Result<Fetched, DownloadError> {
-        let mut row = tried.row;
-        let fetched = match tried.result {
-            Ok(proven) => self.publish(row, tried.staged, proven).await?,
-            Err(Rejected { failure, body }) => {
-                if let Some(body) = body {
-                    row.sha256 = Some(body.digests.sha256);
-                    row.etag = body.etag;
-                }
-                self.give_up(row, failure).await?
-            }
-        };
-        Ok(Fetched {
-            bytes_fetched: tried.bytes_fetched,
-            ..fetched
-        })
-    }
-
-    async fn publish(
+    /// Puts a proven file into its place.
+    pub(crate) async fn publish(
         &self,
         mut row: AssetFile,
-        staged: StagedFile,
-        (body, checked): (Body, Checked),
+        arrived: Arrived,
     ) -> Result<Fetched, DownloadError> {
         let facts = Facts {
-            size_bytes: body.size_bytes,
-            sha256: body.digests.sha256,
+            size_bytes: arrived.body.size_bytes,
+            sha256: arrived.body.digests.sha256.clone(),
         };
-        row.etag = body.etag;
-        row.bytes_per_s = body.bytes_per_s;
+        row.bytes_per_s = arrived.body.bytes_per_s;
         row.sha256 = Some(facts.sha256.clone());
+        let copied = self.copy(&arrived, &facts).await;
+        let Arrived {
+            staged,
+            body,
+            checked,
+            ..
+        } = arrived;
+        row.etag = body.etag;
         let (out, clock) = (&self.context.out, self.context.clock.as_ref());
-        let published = match publish::publish(out, &self.key, staged, &facts, clock).await {
+        let published = match copied {
+            Ok(None) => publish::publish(out, &self.key, staged, &facts, clock).await,
+            Ok(Some(copied)) => Ok(copied),
+            Err(error) => Err(error),
+        };
+        let published = match published {
             Ok(published) => published,
             Err(PublishError::Occupied { .. }) => {
                 let reason = "another file was put there meanwhile".to_owned();
@@ -207,8 +128,29 @@ impl Asset<'_> {
         self.keep(outcome, row, file, checked).await
     }
 
+    /// Has the store copy what our own credentials fetched from another bucket; nothing when it does not.
+    async fn copy(
+        &self,
+        arrived: &Arrived,
+        facts: &Facts,
+    ) -> Result<Option<Published>, PublishError> {
+        let signing = self.asked.job.sign;
+        let ours = matches!(signing, Signing::S3 | Signing::S3RequesterPays);
+        let etag = arrived.body.etag.as_deref();
+        let Some(etag) = etag.filter(|_| ours && arrived.href.scheme() == "s3") else {
+            return Ok(None);
+        };
+        let source = Source {
+            href: &arrived.href,
+            etag,
+            pays: signing == Signing::S3RequesterPays,
+        };
+        let Context { copier, out, .. } = self.context;
+        copier.copy(source, (out, &self.key), facts).await
+    }
+
     /// Fetches until the bytes are proven; the same wrong bytes twice end the tries.
-    async fn fetch_proven(
+    pub(crate) async fn fetch_proven(
         &self,
         transfer: &mut Transfer<'_>,
         staged: &mut StagedFile,
@@ -246,9 +188,13 @@ impl Asset<'_> {
         row.out_file_sz = Some(file.size_bytes);
         row.is_out_file_valid = true;
         row.validation = Some(checked.code.to_owned());
-        let sign = self.asked.job.sign;
-        self.save(&Receipt::new(&self.key, sign, row.clone(), Some(file)))
-            .await?;
+        self.save(&Receipt::new(
+            &self.key,
+            self.asked,
+            row.clone(),
+            Some(file),
+        ))
+        .await?;
         Ok(Fetched {
             warnings: checked.warnings,
             ..Fetched::of(outcome, row)
@@ -257,7 +203,7 @@ impl Asset<'_> {
 
     /// Ends with a failure: a receipt when it is final, nothing but the row when it is not, back to the queue when
     /// somebody will ask again.
-    async fn give_up(
+    pub(crate) async fn give_up(
         &self,
         mut row: AssetFile,
         failure: AssetFailure,
@@ -266,9 +212,8 @@ impl Asset<'_> {
             return Err(DownloadError::NotYet(failure));
         }
         row::note(&mut row, &failure);
-        let sign = self.asked.job.sign;
-        if failure.is_final(sign) {
-            self.save(&Receipt::new(&self.key, sign, row.clone(), None))
+        if failure.is_final(self.asked.job.sign) {
+            self.save(&Receipt::new(&self.key, self.asked, row.clone(), None))
                 .await?;
         }
         let outcome = match failure.class() {
@@ -289,27 +234,27 @@ impl Asset<'_> {
         Ok(saved?)
     }
 
-    fn promised(&self) -> Option<Checksum> {
+    pub(crate) fn promised(&self) -> Option<Checksum> {
         self.asked.checksum.as_deref().and_then(Checksum::parse)
     }
 
-    fn row(&self) -> AssetFile {
+    pub(crate) fn row(&self) -> AssetFile {
         row::empty(self.run_id, self.asked, self.context.clock.now())
     }
 }
 
-/// What came of one href.
-struct Tried {
-    row: AssetFile,
-    staged: StagedFile,
-    result: Result<(Body, Checked), Rejected>,
-    bytes_fetched: u64,
+/// A proven file, and where it came from.
+pub(crate) struct Arrived {
+    pub(crate) href: Url,
+    pub(crate) staged: StagedFile,
+    pub(crate) body: Body,
+    pub(crate) checked: Checked,
 }
 
 /// An asset that was given up, with the body that was read to its end, if any.
-struct Rejected {
-    failure: AssetFailure,
-    body: Option<Body>,
+pub(crate) struct Rejected {
+    pub(crate) failure: AssetFailure,
+    pub(crate) body: Option<Body>,
 }
 
 impl Rejected {

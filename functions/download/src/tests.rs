@@ -8,7 +8,7 @@ use swath_cloud::clock::testing::FakeClock;
 use swath_cloud::fetch::testing::{Answer, Request, ScriptedServer, say};
 use swath_cloud::fetch::{FetchPolicy, Fetcher, Signers};
 use swath_cloud::item::Finder;
-use swath_cloud::publish::Staging;
+use swath_cloud::publish::{Copier, Staging};
 use swath_cloud::queue::{MemoryReceiver, channel};
 use swath_cloud::retry::Retryable as _;
 use swath_cloud::store::{self, Store};
@@ -21,6 +21,7 @@ use crate::{Context, DownloadError, Fetched, Flights, Outcome, download};
 
 mod hosts;
 mod kept;
+mod places;
 
 const TAG: &str = "\"v1\"";
 const LOGIN: &str = "<!DOCTYPE html><html><head><title>Login</title></head><body>\
@@ -64,6 +65,7 @@ impl World {
             write: Arc::new(write),
             clock: Arc::<FakeClock>::clone(&clock),
             finder: None,
+            copier: Copier::default(),
             flights: Flights::default(),
             retry_refused: false,
             last_try: true,
@@ -94,6 +96,7 @@ impl World {
             item_id: "17/0313".into(),
             asset_name: "B04".into(),
             href: self.server.url("/B04.tif"),
+            alternate_hrefs: Vec::new(),
             media_type: Some("image/tiff".into()),
             size_bytes: None,
             checksum: None,

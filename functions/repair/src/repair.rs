@@ -258,6 +258,8 @@ impl Told {
             href: text("source_href")
                 .or_else(|| text("href"))
                 .unwrap_or_default(),
+            // Rows do not have them; a gone href leads to the item, which does.
+            alternate_hrefs: Vec::new(),
             media_type: text("asset_type").or_else(|| text("media_type")),
             size_bytes: None,
             checksum: None,

@@ -80,15 +80,14 @@ impl<'a> Served<'a> {
             end_datetime: instant(&item.taken.end),
             alternate_hrefs: Vec::new(),
         };
-        let absolute = |href: &String| self.absolute(href);
         let found = self.wanted(job).map(|asset| Found {
             asset_name: asset.key.clone(),
-            href: absolute(&asset.href),
+            href: self.absolute(&asset.href),
             asset_type: asset.media_type.clone(),
             asset_roles: asset.roles.clone(),
             file_size: asset.size_bytes,
             file_checksum: asset.checksum.clone(),
-            alternate_hrefs: asset.alternates.iter().map(absolute).collect(),
+            alternate_hrefs: self.alternates(asset),
             ..of_item.clone()
         });
         found.map(Shared::from).collect()
@@ -111,10 +110,16 @@ impl<'a> Served<'a> {
             item_id: self.item.id.clone(),
             asset_name: asset.key.clone(),
             href: self.absolute(&asset.href),
+            alternate_hrefs: self.alternates(asset),
             media_type: asset.media_type.clone(),
             size_bytes: asset.size_bytes,
             checksum: asset.checksum.clone(),
         }
+    }
+
+    fn alternates(&self, asset: &Asset) -> Vec<String> {
+        let hrefs = asset.alternates.iter();
+        hrefs.map(|href| self.absolute(href)).collect()
     }
 
     /// Keeps an absolute href as it was written; one that makes no address even so is for the download to name.

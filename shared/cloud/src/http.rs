@@ -9,6 +9,7 @@ use swath_core::{Class, Classify, redact_url};
 use url::Url;
 
 use crate::retry::Retryable;
+use crate::tls;
 
 /// Names us to servers.
 pub const USER_AGENT: &str = concat!("swath/", env!("CARGO_PKG_VERSION"));
@@ -136,9 +137,13 @@ fn is_refusal(error: &reqwest::Error) -> bool {
     false
 }
 
-fn builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .use_rustls_tls()
+fn builder(timeouts: Timeouts, protocols: &[&str]) -> reqwest::ClientBuilder {
+    let builder = match tls::config(protocols) {
+        Ok(config) => reqwest::Client::builder().use_preconfigured_tls(config),
+        // Its own attempt at the same then says why not.
+        Err(_) => reqwest::Client::builder().use_rustls_tls(),
+    };
+    builder
         .user_agent(USER_AGENT)
         .connect_timeout(timeouts.connect)
         .read_timeout(timeouts.idle)
@@ -161,7 +166,9 @@ pub fn for_downloads(timeouts: Timeouts) -> Result<reqwest::Client, HttpError> {
 pub fn for_downloads_builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    builder(timeouts).no_gzip().default_headers(headers)
+    // One connection per file: HTTP/2 would press many bodies through one window.
+    let builder = builder(timeouts, &["http/1.1"]).http1_only();
+    builder.no_gzip().default_headers(headers)
 }
 
 /// Builds a client for APIs: answers may be compressed, redirects are handed to the caller.
@@ -174,7 +181,7 @@ pub fn for_apis(timeouts: Timeouts) -> Result<reqwest::Client, HttpError> {
 
 /// Returns the builder behind [`for_apis`], for a caller that guards name resolution too.
 pub fn for_apis_builder(timeouts: Timeouts) -> reqwest::ClientBuilder {
-    builder(timeouts).gzip(true)
+    builder(timeouts, &["h2", "http/1.1"]).gzip(true)
 }
 
 /// Reads an answer's decoded body, `limit` bytes at most.

@@ -26,6 +26,8 @@ pub struct Finder {
 pub struct FoundAsset {
     /// Where it lies, absolute.
     pub href: String,
+    /// Where else it lies, absolute: what anyone can fetch first.
+    pub alternate_hrefs: Vec<String>,
     /// Its media type.
     pub media_type: Option<String>,
     /// `file:size`, bytes.
@@ -216,12 +218,13 @@ fn base_of(feature: &RawValue, page: &Url) -> Url {
 
 fn asset_of(item: Item, base: &Url, name: &str) -> Option<FoundAsset> {
     let asset = item.assets.into_iter().find(|asset| asset.key == name)?;
-    let href = match Url::parse(&asset.href) {
-        Err(_) => String::from(base.join(&asset.href).ok()?),
-        Ok(_) => asset.href,
+    let absolute = |href: String| match Url::parse(&href) {
+        Err(_) => base.join(&href).ok().map(String::from),
+        Ok(_) => Some(href),
     };
     Some(FoundAsset {
-        href,
+        href: absolute(asset.href)?,
+        alternate_hrefs: asset.alternates.into_iter().filter_map(absolute).collect(),
         media_type: asset.media_type,
         size_bytes: asset.size_bytes,
         checksum: asset.checksum,

@@ -17,3 +17,4 @@ pub mod sign;
 pub mod sources;
 pub mod stac;
 pub mod store;
+mod tls;

@@ -143,6 +143,11 @@ impl Store {
         format!("{}/{}", self.uri, below.trim_matches('/'))
     }
 
+    /// Returns the bucket's name, when the base is in one.
+    pub fn bucket(&self) -> Option<&str> {
+        self.uri.strip_prefix("s3://")?.split('/').next()
+    }
+
     /// Reads the object at `below` the base.
     ///
     /// # Errors

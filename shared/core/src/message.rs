@@ -90,6 +90,9 @@ pub struct DownloadAsset {
     pub asset_name: String,
     /// Where the asset lies, absolute and unsigned.
     pub href: String,
+    /// Where else it lies, absolute and unsigned, tried in this order when it cannot be had from `href`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternate_hrefs: Vec<String>,
     /// The asset's media type.
     pub media_type: Option<String>,
     /// `file:size`, bytes.

@@ -1,4 +1,4 @@
-//! The plain values of a row, as JSON: texts, numbers, truths and instants; other columns say nothing here.
+//! The plain values of a row, as JSON: texts, lists of texts, numbers, truths and instants; other columns say nothing here.
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
@@ -28,6 +28,8 @@ fn value_of(array: &ArrayRef, row: usize) -> Option<Value> {
         DataType::Utf8 => Some(array.as_string::<i32>().value(row).into()),
         DataType::LargeUtf8 => Some(array.as_string::<i64>().value(row).into()),
         DataType::Utf8View => Some(array.as_string_view().value(row).into()),
+        DataType::List(_) => texts(&array.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => texts(&array.as_list::<i64>().value(row)),
         DataType::Boolean => Some(array.as_boolean().value(row).into()),
         DataType::Int32 => Some(array.as_primitive::<Int32Type>().value(row).into()),
         DataType::Int64 => Some(array.as_primitive::<Int64Type>().value(row).into()),
@@ -47,6 +49,16 @@ fn value_of(array: &ArrayRef, row: usize) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// Returns a list of texts; nothing for lists of anything else.
+fn texts(items: &ArrayRef) -> Option<Value> {
+    let text = matches!(
+        items.data_type(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    );
+    let values = (0..items.len()).map(|place| value_of(items, place).unwrap_or_default());
+    text.then(|| values.collect())
 }
 
 fn instant(nanos: i128) -> Option<Value> {

@@ -224,6 +224,7 @@ async fn an_item_becomes_a_row_and_a_download_per_asset() {
             item_id: row.found.item_id.clone(),
             asset_name: row.found.asset_name.clone(),
             href: row.found.href.clone(),
+            alternate_hrefs: row.found.alternate_hrefs.clone(),
             media_type: row.found.asset_type.clone(),
             size_bytes: row.found.file_size,
             checksum: row.found.file_checksum.clone(),

@@ -18,7 +18,8 @@ use url::Url;
 )]
 pub struct DownloadArgs {
     /// Rows with `item_id` and `asset_name`, and where they are known `href`, `collection`, `catalog`, `datetime`,
-    /// `item_bbox`, `asset_type`, `file_size` and `file_checksum`: Parquet, CSV or NDJSON; `-` reads standard input.
+    /// `item_bbox`, `asset_type`, `file_size`, `file_checksum` and `alternate_hrefs`, a list of other places to try: Parquet,
+    /// CSV or NDJSON; `-` reads standard input.
     #[arg(value_name = "ROWS", default_value = "-")]
     pub rows: PathBuf,
     /// Asset keys to download, separated by commas; all that the rows name when left out.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use swath_cloud::fetch::is_public;
 use swath_cloud::store::Store;
-use swath_core::{Class, Classify as _, RunId, chain};
+use swath_core::message::DownloadAsset;
+use swath_core::{Class, Classify as _, RunId, Signing, chain};
 use swath_download::{Context, Fetched, Outcome, StartError};
 use tokio::task::JoinSet;
 use url::{Host, Url};
@@ -59,9 +60,12 @@ fn staging(error: StartError) -> CommandError {
 }
 
 impl Contexts {
-    fn of(&self, href: &str) -> &Context {
-        let home = Url::parse(href).is_ok_and(|href| match (href.scheme(), href.host()) {
+    fn of(&self, asked: &DownloadAsset) -> &Context {
+        let own = matches!(asked.job.sign, Signing::S3 | Signing::S3RequesterPays);
+        let home = Url::parse(&asked.href).is_ok_and(|href| match (href.scheme(), href.host()) {
             ("file", _) => true,
+            // Where buckets are is the user's own setting, which may be a store at home.
+            ("s3", _) => own,
             (_, Some(Host::Domain(name))) => name == "localhost",
             (_, Some(Host::Ipv4(address))) => !is_public(address.into()),
             (_, Some(Host::Ipv6(address))) => !is_public(address.into()),
@@ -82,6 +86,8 @@ pub(crate) struct AssetLine {
     pub(crate) good: bool,
     /// Where.
     pub(crate) path: Option<String>,
+    /// Where the bytes came from, of the places that the asset may lie in; without query and credentials.
+    source_href: Option<String>,
     class: Option<Class>,
     code: Option<String>,
     error: Option<String>,
@@ -215,7 +221,7 @@ impl Fetching {
     }
 
     async fn one(&self, one: &Planned) -> AssetLine {
-        let context = self.contexts.of(&one.asked.href);
+        let context = self.contexts.of(&one.asked);
         let fetched = Box::pin(swath_download::download_to(
             &self.run_id,
             &one.asked,
@@ -231,6 +237,7 @@ impl Fetching {
                 outcome: Outcome::Failed.as_str(),
                 good: false,
                 path: None,
+                source_href: None,
                 class: Some(error.class()),
                 code: Some(error.class().to_string()),
                 error: Some(chain(&error)),
@@ -269,6 +276,7 @@ fn line_of(fetched: Fetched, number: usize) -> AssetLine {
         outcome: fetched.outcome.as_str(),
         good: row.is_out_file_valid,
         path: row.out_file_path,
+        source_href: Some(row.source_href),
         class: row.error_class,
         code: row.error_code,
         error: row.error,

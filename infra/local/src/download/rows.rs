@@ -21,6 +21,7 @@ pub(crate) struct Row {
     pub(crate) item_id: String,
     pub(crate) asset_name: String,
     pub(crate) href: Option<String>,
+    pub(crate) alternate_hrefs: Vec<String>,
     pub(crate) media_type: Option<String>,
     pub(crate) size_bytes: Option<u64>,
     pub(crate) checksum: Option<String>,
@@ -159,6 +160,7 @@ impl Row {
             item_id: needed("item_id")?,
             asset_name: needed("asset_name")?,
             href: text(&["href", "source_href"]),
+            alternate_hrefs: object.get("alternate_hrefs").map(texts).unwrap_or_default(),
             media_type: text(&["asset_type", "media_type"]),
             size_bytes: text(&["file_size", "file:size"]).and_then(|size| size.parse().ok()),
             checksum: text(&["file_checksum", "file:checksum"]),
@@ -166,6 +168,20 @@ impl Row {
             middle: text(&["item_bbox"]).and_then(|polygon| middle(&polygon)),
         })
     }
+}
+
+/// Returns the texts of a list, which CSV has as JSON.
+fn texts(list: &Value) -> Vec<String> {
+    let parsed;
+    let list = match list {
+        Value::String(text) => {
+            parsed = serde_json::from_str(text).unwrap_or_default();
+            &parsed
+        }
+        list => list,
+    };
+    let texts = list.as_array().into_iter().flatten();
+    texts.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Returns the middle of a rectangle written as a GeoJSON Polygon.
@@ -186,14 +202,17 @@ mod tests {
 
     #[test]
     fn csv_and_lines_of_json_say_the_same() {
-        let csv = "item_id,asset_name,href,file_size,extra\ni,B04,https://h.example/a,12,x\n";
-        let json = "{\"item_id\":\"i\",\"asset_name\":\"B04\",\"href\":\"https://h.example/a\",\"file_size\":12}\n\n";
+        let csv = "item_id,asset_name,href,file_size,extra,alternate_hrefs\n\
+                   i,B04,https://h.example/a,12,x,\"[\"\"s3://b/a\"\"]\"\n";
+        let json = "{\"item_id\":\"i\",\"asset_name\":\"B04\",\"href\":\"https://h.example/a\",\"file_size\":12,\
+                    \"alternate_hrefs\":[\"s3://b/a\",7]}\n\n";
         let rows = parse(csv.into()).unwrap();
         assert_eq!(rows, parse(json.into()).unwrap());
         assert_eq!(
             (rows[0].size_bytes, rows[0].collection.as_deref()),
             (Some(12), None)
         );
+        assert_eq!(rows[0].alternate_hrefs, ["s3://b/a"]);
     }
 
     #[test]

@@ -126,8 +126,7 @@ impl Fetcher {
         clock: Arc<dyn Clock>,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, HttpError> {
-        // One connection per file: HTTP/2 would press many bodies through one window.
-        let mut builder = http::for_downloads_builder(policy.timeouts).http1_only();
+        let mut builder = http::for_downloads_builder(policy.timeouts);
         if !policy.allow_private_hosts {
             let guarded = guard::GuardedResolver::new(resolver);
             builder = builder.dns_resolver(Arc::new(guarded));

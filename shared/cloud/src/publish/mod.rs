@@ -3,8 +3,10 @@
 //! On a local store a proven file is renamed into place, which the file system does at once and refuses where a file
 //! lies. On an object store a file of up to [`SINGLE_PUT_BYTES`] goes up in one request that the store refuses where an
 //! object lies (`If-None-Match: *`). A larger one goes up in parts, which become an object only if none lies there by then.
+//! What our own credentials fetched from another bucket is copied by the store itself ([`Copier`]).
 
 mod block;
+mod copy;
 mod create;
 mod spill;
 mod staged;
@@ -26,6 +28,7 @@ use crate::digest::{Checksum, Digests, Hashing};
 use crate::retry::{Policy, Retryable};
 use crate::store::{Store, class_of, class_of_io};
 
+pub use copy::{Copier, Source};
 pub(crate) use create::CreateOnly;
 pub use staged::{Content, Held, StagedFile};
 pub use staging::{STALE_AFTER, Staging};
@@ -211,7 +214,9 @@ pub async fn publish(
     clock: &dyn Clock,
 ) -> Result<Published, PublishError> {
     if let Some(path) = local_path(out, key) {
-        if place(out, path, staged.seal().await?).await? {
+        let root = out.local_root.clone().unwrap_or_default();
+        let place = move |sealed| place(&root, &path, sealed);
+        if staged.seal(place).await?? {
             return Ok(Published {
                 adopted: false,
                 etag: present(out, key).await?.and_then(|present| present.etag),
@@ -250,18 +255,7 @@ async fn adopt(out: &Store, key: &str, facts: &Facts) -> Result<Published, Publi
 }
 
 /// Renames a sealed file into place; says no where a file lies.
-async fn place(out: &Store, path: PathBuf, staged: TempPath) -> Result<bool, PublishError> {
-    let root = out.local_root.clone().unwrap_or_default();
-    let shown = path.clone();
-    let placed = tokio::task::spawn_blocking(move || place_blocking(&root, &path, staged)).await;
-    placed.unwrap_or_else(|gone| Err(PublishError::place(&shown, std::io::Error::other(gone))))
-}
-
-fn place_blocking(
-    root: &FilePath,
-    path: &FilePath,
-    staged: TempPath,
-) -> Result<bool, PublishError> {
+fn place(root: &FilePath, path: &FilePath, staged: TempPath) -> Result<bool, PublishError> {
     let folder = path.parent().unwrap_or(root);
     let failed = |source| PublishError::place(folder, source);
     let inside = make_folders(root, folder)?;

@@ -1,12 +1,12 @@
 //! The temporary file of a staged file that memory cannot hold, or that is about to be published.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 
 use tempfile::{NamedTempFile, TempPath};
 
-use super::block::Block;
+use super::block::{BLOCK_BYTES, Block};
 
 /// How staged files' names begin and end.
 pub(super) const NAME: (&str, &str) = ("asset-", ".part");
@@ -44,22 +44,19 @@ impl Spill {
         &self.path
     }
 
-    /// Appends a full block.
-    pub(super) fn append(&mut self, block: &mut Block) -> io::Result<()> {
-        self.write(block)?;
-        self.bytes += block.bytes().len() as u64;
-        Ok(())
-    }
-
-    /// Makes the file end with a block, which may grow later and be written again.
-    pub(super) fn end_with(&mut self, block: &mut Block) -> io::Result<()> {
-        self.write(block)?;
-        self.file.set_len(self.bytes + block.bytes().len() as u64)
-    }
-
-    /// Makes the file end after its whole blocks.
-    pub(super) fn end(&mut self) -> io::Result<()> {
-        self.file.set_len(self.bytes)
+    /// Appends blocks, all full but the last, which may grow later and be written again.
+    pub(super) fn append(&mut self, blocks: &mut [Block]) -> io::Result<()> {
+        let taken = blocks.iter().map(|block| block.bytes().len() as u64);
+        let end = self.bytes + taken.sum::<u64>();
+        let full = blocks.iter().filter(|block| block.is_full()).count() as u64;
+        let pieces: Vec<&[u8]> = blocks.iter_mut().map(|block| block.padded()).collect();
+        let written = self.bytes + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.write(&pieces)?;
+        self.bytes += full * BLOCK_BYTES as u64;
+        if written == end {
+            return Ok(());
+        }
+        self.file.set_len(end)
     }
 
     /// Waits until the bytes are on the disk.
@@ -68,24 +65,35 @@ impl Spill {
         Ok(self.path)
     }
 
-    fn write(&mut self, block: &mut Block) -> io::Result<()> {
-        let written = write_at(&mut self.file, block.padded(), self.bytes);
+    fn write(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+        let written = write_at(&mut self.file, pieces, self.bytes);
         match written {
             // Some file systems take the flag and then no such write.
             Err(error) if self.direct && error.kind() == io::ErrorKind::InvalidInput => {
                 self.file = OpenOptions::new().write(true).open(&self.path)?;
                 self.direct = false;
-                write_at(&mut self.file, block.padded(), self.bytes)
+                write_at(&mut self.file, pieces, self.bytes)
             }
             written => written,
         }
     }
 }
 
-fn write_at(file: &mut File, bytes: &[u8], at: u64) -> io::Result<()> {
+/// Writes all pieces in as few calls as the file system takes: each waits for the disk.
+fn write_at(file: &mut File, pieces: &[&[u8]], at: u64) -> io::Result<()> {
     use std::io::{Seek as _, Write as _};
     file.seek(io::SeekFrom::Start(at))?;
-    file.write_all(bytes)
+    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut left = slices.as_mut_slice();
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn named(folder: &Path, direct: bool) -> io::Result<NamedTempFile> {

@@ -116,12 +116,15 @@ impl StagedFile {
         copied.map_err(|source| PublishError::staging(&self.folder, source))
     }
 
-    /// Waits until the bytes are on the disk, then lets go of the handle and keeps the name.
-    pub(super) async fn seal(mut self) -> Result<TempPath, PublishError> {
+    /// Waits until the bytes are on the disk, then lets go of the handle and hands the name to `then`.
+    pub(super) async fn seal<T: Send + 'static>(
+        mut self,
+        then: impl FnOnce(TempPath) -> T + Send + 'static,
+    ) -> Result<T, PublishError> {
         self.work(|parts, folder| {
             parts.spill_all(folder)?;
             match parts.spill.take() {
-                Some(spill) => spill.seal(),
+                Some(spill) => spill.seal().map(then),
                 None => Err(io::ErrorKind::NotFound.into()),
             }
         })
@@ -161,22 +164,19 @@ impl Parts {
     fn spill_full(&mut self, folder: &Path) -> io::Result<()> {
         let full = self.blocks.iter().take_while(|block| block.is_full());
         let full = full.count();
-        for mut block in self.blocks.drain(..full).collect::<Vec<_>>() {
-            self.file(folder)?.append(&mut block)?;
-        }
-        Ok(())
+        let mut blocks: Vec<Block> = self.blocks.drain(..full).collect();
+        self.file(folder)?.append(&mut blocks)
     }
 
-    /// Writes everything to the file; the last block stays in memory too, for more may come.
+    /// Writes everything to the file; a last block that is not full stays in memory too, for more may come.
     fn spill_all(&mut self, folder: &Path) -> io::Result<()> {
-        self.spill_full(folder)?;
         let mut blocks = std::mem::take(&mut self.blocks);
-        let ended = match (blocks.first_mut(), self.file(folder)?) {
-            (Some(last), file) => file.end_with(last),
-            (None, file) => file.end(),
-        };
-        self.blocks = blocks;
-        ended
+        let written = self.file(folder)?.append(&mut blocks);
+        self.blocks = blocks
+            .into_iter()
+            .filter(|block| !block.is_full())
+            .collect();
+        written
     }
 
     fn content(&mut self) -> io::Result<Content<'_>> {

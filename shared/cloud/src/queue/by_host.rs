@@ -124,6 +124,7 @@ mod tests {
                 item_id: "i".to_owned(),
                 asset_name: "a".to_owned(),
                 href: href.to_owned(),
+                alternate_hrefs: Vec::new(),
                 media_type: None,
                 size_bytes: None,
                 checksum: None,

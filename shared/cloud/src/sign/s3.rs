@@ -1,5 +1,6 @@
 //! Objects of S3: open ones by their web address, others by presigned requests.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,17 @@ fn object(href: &Url) -> Result<(&str, &str), SignError> {
     Ok((bucket, key))
 }
 
+/// Returns bucket and key, the key as S3 knows it.
+///
+/// # Errors
+/// When the href names no bucket or no object, or its key is not UTF-8.
+pub(crate) fn named(href: &Url) -> Result<(&str, Cow<'_, str>), SignError> {
+    let (bucket, key) = object(href)?;
+    let key = percent_decode_str(key).decode_utf8();
+    let key = key.map_err(|_| SignError::denied(href, "the key is not UTF-8"))?;
+    Ok((bucket, key))
+}
+
 /// Asks for objects of S3 with the credentials of the environment; hrefs of other schemes stay as they are.
 #[derive(Clone, Debug)]
 pub struct S3 {
@@ -192,7 +204,7 @@ impl Sign for S3 {
         if href.scheme() != "s3" {
             return Ok(Signed::plain(href.clone()));
         }
-        let (bucket, key) = object(href)?;
+        let (bucket, key) = named(href)?;
         if !self.buckets.have(bucket) {
             let reason = format!("bucket {bucket} is none that our credentials may be used for");
             return Err(SignError::denied(href, reason));
@@ -201,8 +213,6 @@ impl Sign for S3 {
             class: Class::Denied,
             ..SignError::denied(href, reason)
         };
-        let key = percent_decode_str(key).decode_utf8();
-        let key = key.map_err(|_| failed("the key is not UTF-8".to_owned()))?;
         let request = self
             .client(bucket)
             .await

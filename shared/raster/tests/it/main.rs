@@ -5,6 +5,7 @@
     clippy::print_stderr,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
     clippy::format_collect,
     clippy::panic,
     clippy::semicolon_if_nothing_returned,
@@ -18,9 +19,11 @@
 mod bodies;
 mod formats;
 mod geotiff;
+mod limits;
 mod mutations;
 mod real;
 mod support;
 mod synth;
 mod tiff_faults;
 mod tiff_layouts;
+mod tiff_pixels;

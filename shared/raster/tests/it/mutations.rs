@@ -11,7 +11,7 @@ use swath_raster::{Expected, Level, validate};
 
 use crate::support::{DEFLATE, FAX4, FORMS, Form, Image, JPEG, LZW, NONE, PACKBITS, ZSTD, write};
 
-fn fixtures() -> Vec<Vec<u8>> {
+pub(crate) fn fixtures() -> Vec<Vec<u8>> {
     let mut files = vec![cog(&CogSpec {
         width: 40,
         height: 30,
@@ -78,7 +78,7 @@ fn fixtures() -> Vec<Vec<u8>> {
 }
 
 #[derive(Debug, Clone)]
-enum Mutation {
+pub(crate) enum Mutation {
     Set(prop::sample::Index, u8),
     Flip(prop::sample::Index, u8),
     Number(prop::sample::Index, u32),
@@ -87,7 +87,7 @@ enum Mutation {
     Copy(prop::sample::Index, prop::sample::Index, u8),
 }
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<prop::sample::Index>;
     let extreme = prop_oneof![
         Just(0_u32),
@@ -108,7 +108,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     ]
 }
 
-fn mutate(file: &mut Vec<u8>, mutation: &Mutation) {
+pub(crate) fn mutate(file: &mut Vec<u8>, mutation: &Mutation) {
     if file.is_empty() {
         return;
     }

@@ -9,7 +9,7 @@ use swath_raster::{Code, Expected, Level, Outcome, validate};
     clippy::disallowed_methods,
     reason = "where real data lie is the machine's to say"
 )]
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::var_os("SWATH_REAL_DATA").map_or_else(
         || {
             PathBuf::from(concat!(
