@@ -198,7 +198,7 @@ def main():
         world(sys.argv[2])
     elif len(sys.argv) > 3 and sys.argv[2] == "--matches":
         for matches in map(int, sys.argv[3:]):
-            for form in ("items.ndjson", "rows.ndjson", "rows.parquet"):
+            for form in ("items.ndjson", "items.parquet", "rows.ndjson", "rows.parquet"):
                 memory(sys.argv[1], matches, form)
     else:
         beside(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 1000)

@@ -75,11 +75,11 @@ impl Asset<'_> {
             if tries.have(href) {
                 continue;
             }
-            let tried = self.try_href(href).await?;
-            tries.attempts += tried.row.attempts;
-            tries.bytes_fetched += tried.bytes_fetched;
-            let mut row = tried.row;
-            let arrived = match tried.result {
+            let came = self.try_href(href).await?;
+            tries.attempts += came.row.attempts;
+            tries.bytes_fetched += came.bytes_fetched;
+            let mut row = came.row;
+            let arrived = match came.result {
                 Ok(arrived) => arrived,
                 Err(rejected) => {
                     let href = href.clone();

@@ -146,7 +146,8 @@ impl Asset<'_> {
             pays: signing == Signing::S3RequesterPays,
         };
         let Context { copier, out, .. } = self.context;
-        copier.copy(source, (out, &self.key), facts).await
+        // Seldom asked for, and large.
+        Box::pin(copier.copy(source, (out, &self.key), facts)).await
     }
 
     /// Fetches until the bytes are proven; the same wrong bytes twice end the tries.

@@ -175,6 +175,16 @@ impl<W: Write + Send> FileWriter<W> {
         Ok(())
     }
 
+    /// Ends the row group, whose rows are sorted by what the footer says; those of the next one begin anew.
+    ///
+    /// # Errors
+    /// When the output takes no bytes.
+    pub fn end_group(&mut self) -> Result<(), TableError> {
+        let table = self.table;
+        let failed = |source| TableError::Write { table, source };
+        self.writer.flush().map_err(failed)
+    }
+
     /// Writes the footer; returns the output and how many rows the file has.
     ///
     /// # Errors

@@ -18,9 +18,12 @@ async fn world() -> World {
 }
 
 fn lying(world: &World, href: &str, alternates: &[&str]) -> DownloadAsset {
-    let absolute = |href: &str| match href.starts_with('/') {
-        true => world.server.url(href),
-        false => href.to_owned(),
+    let absolute = |href: &str| {
+        if href.starts_with('/') {
+            world.server.url(href)
+        } else {
+            href.to_owned()
+        }
     };
     DownloadAsset {
         href: absolute(href),

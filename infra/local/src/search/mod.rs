@@ -2,6 +2,7 @@
 
 mod args;
 mod estimate;
+mod items;
 mod manifest;
 mod output;
 mod sign;

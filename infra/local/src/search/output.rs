@@ -11,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 use swath_core::TableName;
 use swath_core::row::{AssetRow, Found};
 use swath_table::rows::asset_rows_batch;
-use swath_table::{Effort, Expected, FileWriter, Validation};
+use swath_table::{Effort, Expected, FileWriter};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::args::ArgumentError;
+use super::items::ItemFile;
 use super::manifest::Manifest;
-use crate::encode::{EncodeError, EncodeRequest, encode};
 
 /// What a result holds and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,17 +66,15 @@ pub enum OutputError {
     /// A row cannot be written as JSON.
     #[error("a row cannot be written as JSON")]
     Json(#[source] serde_json::Error),
-    /// The rows make no Parquet file.
-    #[error("the rows make no Parquet file")]
+    /// What was found makes no Parquet file.
+    #[error("what was found makes no Parquet file")]
     Table(#[source] swath_table::TableError),
-    /// The items make no Parquet file.
-    #[error("the items make no Parquet file")]
-    Items(#[source] Box<EncodeError>),
 }
 
 /// Where the bytes of a result go.
 enum Sink {
     Lines(Box<dyn Write + Send>),
+    Items(Box<ItemFile>),
     Rows(Box<FileWriter<BufWriter<File>>>),
 }
 
@@ -84,8 +82,6 @@ enum Sink {
 pub(super) struct Output {
     form: Form,
     to: Option<PathBuf>,
-    /// The API that the items come from.
-    source: String,
     sink: Sink,
     /// Items that were written, by their identity, when areas that overlap may find them twice.
     written: Option<HashSet<u64>>,
@@ -98,7 +94,7 @@ pub(super) struct Output {
 }
 
 /// What became of a result.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Finished {
     /// The same whatever the order of the result's lines.
     pub(super) digest: String,
@@ -129,12 +125,15 @@ impl Output {
                 let writer = FileWriter::new(TableName::AssetRows, file(to)?, Effort::Ingest, rows);
                 Sink::Rows(Box::new(writer.map_err(OutputError::Table)?))
             }
+            Some(to) if form == Form::ItemParquet => {
+                let items = ItemFile::new(file(to)?, manifest.catalog().to_owned());
+                Sink::Items(Box::new(items.map_err(OutputError::Table)?))
+            }
             Some(to) => Sink::Lines(Box::new(file(to)?)),
         };
         let mut output = Self {
             form,
             to,
-            source: manifest.catalog().to_owned(),
             sink,
             written: (manifest.areas() > 1).then(HashSet::new),
             rows: Vec::new(),
@@ -159,6 +158,9 @@ impl Output {
             self.write(b",")?;
         }
         self.record(line.as_bytes());
+        if let Sink::Items(items) = &mut self.sink {
+            return items.add(&line).map_err(OutputError::Table);
+        }
         self.write(line.as_bytes())?;
         self.write(b"\n")
     }
@@ -227,30 +229,28 @@ impl Output {
             self.write(b"]}\n")?;
         }
         self.flush_rows()?;
+        let mut rejected = BTreeMap::new();
         let flushed = match self.sink {
             Sink::Lines(mut sink) => sink.flush(),
+            Sink::Items(items) => {
+                let (mut file, left_out) = items.finish().map_err(OutputError::Table)?;
+                rejected = left_out;
+                file.flush()
+            }
             Sink::Rows(writer) => {
                 let (mut file, _) = writer.finish().map_err(OutputError::Table)?;
                 file.flush()
             }
         };
         flushed.map_err(|source| failed(self.to.as_deref(), source))?;
-        let mut finished = Finished {
-            digest: format!("{:032x}", self.digest),
-            ..Finished::default()
-        };
         if let Some(to) = &self.to {
-            let part = part_of(to);
-            if self.form == Form::ItemParquet {
-                finished.rejected = encode_items(part.clone(), to.clone(), self.source)?;
-                // It lies beside the result and is of no use; that it cannot be removed spoils nothing.
-                let _ignored = std::fs::remove_file(part);
-            } else {
-                let renamed = std::fs::rename(part, to);
-                renamed.map_err(|source| failed(Some(to), source))?;
-            }
+            let renamed = std::fs::rename(part_of(to), to);
+            renamed.map_err(|source| failed(Some(to), source))?;
         }
-        Ok(finished)
+        Ok(Finished {
+            digest: format!("{:032x}", self.digest),
+            rejected,
+        })
     }
 }
 
@@ -263,29 +263,6 @@ fn write_line(row: &AssetRow, line: &mut Vec<u8>) -> serde_json::Result<()> {
 fn failed(to: Option<&Path>, source: std::io::Error) -> OutputError {
     let path = to.unwrap_or(Path::new("-")).to_owned();
     OutputError::Write { path, source }
-}
-
-/// Makes `GeoParquet` of lines of items, as `swath encode` does; returns what is no item, by reason.
-fn encode_items(
-    lines: PathBuf,
-    out: PathBuf,
-    source: String,
-) -> Result<BTreeMap<&'static str, u64>, OutputError> {
-    let report = encode(&EncodeRequest {
-        inputs: vec![lines],
-        source: Some(source),
-        out,
-        grid: None,
-        quarantine: None,
-        check: false,
-        effort: Effort::Ingest,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        validation: Validation::None,
-        repairs: Vec::new(),
-        schemas: None,
-    });
-    let report = report.map_err(|error| OutputError::Items(Box::new(error)))?;
-    Ok(report.rejected)
 }
 
 fn part_of(to: &Path) -> PathBuf {

@@ -161,10 +161,10 @@ impl Copy<'_> {
     /// Copies; returns the new object's entity tag, or nothing where an object lies.
     async fn run(&self) -> Result<Option<Option<String>>, NotCopied> {
         const STEP: &str = "upload begun";
-        let begin = self.client.create_multipart_upload();
-        let begin = begin.bucket(self.bucket).key(&self.key);
-        let begin = begin.checksum_algorithm(ChecksumAlgorithm::Sha256);
-        let begun = begin.send().await.map_err(NotCopied::at(STEP))?;
+        let asked = self.client.create_multipart_upload();
+        let asked = asked.bucket(self.bucket).key(&self.key);
+        let asked = asked.checksum_algorithm(ChecksumAlgorithm::Sha256);
+        let begun = asked.send().await.map_err(NotCopied::at(STEP))?;
         let upload = begun.upload_id();
         let upload = upload.ok_or_else(|| NotCopied::without(STEP, "upload id"))?;
         let ended = async { self.complete(upload, self.parts(upload).await?).await };

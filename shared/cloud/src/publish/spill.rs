@@ -49,7 +49,7 @@ impl Spill {
         let taken = blocks.iter().map(|block| block.bytes().len() as u64);
         let end = self.bytes + taken.sum::<u64>();
         let full = blocks.iter().filter(|block| block.is_full()).count() as u64;
-        let pieces: Vec<&[u8]> = blocks.iter_mut().map(|block| block.padded()).collect();
+        let pieces: Vec<&[u8]> = blocks.iter_mut().map(Block::padded).collect();
         let written = self.bytes + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         self.write(&pieces)?;
         self.bytes += full * BLOCK_BYTES as u64;

@@ -59,10 +59,6 @@ impl Bucket {
         let part = query
             .split('&')
             .find_map(|pair| pair.strip_prefix("partNumber="));
-        let denied = |code: &str| {
-            let body = format!("<Error><Code>{code}</Code></Error>");
-            (StatusCode::FORBIDDEN, body).into_response()
-        };
         match (method.as_str(), part) {
             ("GET" | "HEAD", _) => match self.object(name) {
                 Some(bytes) => ([("etag", TAG)], bytes).into_response(),
@@ -74,36 +70,7 @@ impl Bucket {
                 let body = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
                 body.into_response()
             }
-            ("PUT", Some(_)) if self.fault == Fault::Denied => denied("AccessDenied"),
-            ("PUT", Some(part)) => {
-                let from = header("x-amz-copy-source").unwrap();
-                let from = percent_encoding::percent_decode_str(from)
-                    .decode_utf8()
-                    .unwrap();
-                if header("x-amz-copy-source-if-match") != Some(TAG) {
-                    return denied("PreconditionFailed");
-                }
-                let mut bytes = self.object(&from).unwrap();
-                if let Some(range) = header("x-amz-copy-source-range") {
-                    let (first, last) = range
-                        .strip_prefix("bytes=")
-                        .unwrap()
-                        .split_once('-')
-                        .unwrap();
-                    bytes = bytes[first.parse().unwrap()..=last.parse::<usize>().unwrap()].to_vec();
-                }
-                if self.fault == Fault::Rot {
-                    bytes[0] ^= 1;
-                }
-                let sha256 = STANDARD.encode(Sha256::digest(&bytes));
-                let mut uploads = self.uploads.lock().unwrap();
-                let parts = uploads.get_mut(name).unwrap();
-                parts.insert(part.parse().unwrap(), bytes);
-                format!(
-                    "<CopyPartResult><ETag>\"p\"</ETag><ChecksumSHA256>{sha256}</ChecksumSHA256></CopyPartResult>"
-                )
-                .into_response()
-            }
+            ("PUT", Some(part)) => self.take_part(name, part, &header),
             ("POST", _) => {
                 assert_eq!(header("if-none-match"), Some("*"));
                 let mut objects = self.objects.lock().unwrap();
@@ -124,6 +91,43 @@ impl Bucket {
             }
             _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
         }
+    }
+}
+
+impl Bucket {
+    /// Answers a request to copy a part.
+    fn take_part<'h>(
+        &self,
+        name: &str,
+        part: &str,
+        header: &impl Fn(&str) -> Option<&'h str>,
+    ) -> Response {
+        let denied = |code: &str| {
+            let body = format!("<Error><Code>{code}</Code></Error>");
+            (StatusCode::FORBIDDEN, body).into_response()
+        };
+        if self.fault == Fault::Denied {
+            return denied("AccessDenied");
+        }
+        if header("x-amz-copy-source-if-match") != Some(TAG) {
+            return denied("PreconditionFailed");
+        }
+        let from = header("x-amz-copy-source").unwrap();
+        let from = percent_encoding::percent_decode_str(from);
+        let mut bytes = self.object(&from.decode_utf8().unwrap()).unwrap();
+        if let Some(range) = header("x-amz-copy-source-range") {
+            let (first, last) = range[6..].split_once('-').unwrap();
+            bytes = bytes[first.parse().unwrap()..=last.parse().unwrap()].to_vec();
+        }
+        if self.fault == Fault::Rot {
+            bytes[0] ^= 1;
+        }
+        let sha256 = STANDARD.encode(Sha256::digest(&bytes));
+        let mut uploads = self.uploads.lock().unwrap();
+        let parts = uploads.get_mut(name).unwrap();
+        parts.insert(part.parse().unwrap(), bytes);
+        let tags = format!("<ETag>\"p\"</ETag><ChecksumSHA256>{sha256}</ChecksumSHA256>");
+        format!("<CopyPartResult>{tags}</CopyPartResult>").into_response()
     }
 }
 
