@@ -153,31 +153,30 @@ impl Lock {
     pub async fn take(&self, owner: &str) -> Result<Taken, LockError> {
         let token = Uuid::now_v7().simple().to_string();
         let ours = self.holder(owner, &token);
-        if self.put(LOCK, &ours, PutMode::Create).await? {
-            return Ok(Taken(token));
+        self.claim(LOCK, &ours).await?;
+        Ok(Taken(token))
+    }
+
+    /// Makes an object that says who we are, also in place of one whose maker's time is over. Of all who would replace that
+    /// one, whoever holds the marker that is named after its content may: it looks again, since another could have done all
+    /// this before. The marker is an object like the first, and outlives nobody who was killed.
+    async fn claim(&self, object: &str, ours: &Bytes) -> Result<(), LockError> {
+        if self.put(object, ours, PutMode::Create).await? {
+            return Ok(());
         }
-        let Some(theirs) = self.read(LOCK).await? else {
+        let Some(theirs) = self.read(object).await? else {
             // Released meanwhile: the next attempt finds it free, or taken by whoever was first.
-            return Err(held(&ours));
+            return Err(held(ours));
         };
         let now = self.judge(&theirs);
         if !now.is_over {
             let holder = Box::new(now.holder);
             return Err(LockError::Held { holder });
         }
-        self.take_over(&theirs, &ours).await?;
-        Ok(Taken(token))
-    }
-
-    /// Takes a lock whose time is over. Of all who try, one makes the marker that is named after its content; that one
-    /// looks again, since another could have done all this before.
-    async fn take_over(&self, theirs: &Bytes, ours: &Bytes) -> Result<(), LockError> {
-        let marker = format!("{LOCK}.over-{:016x}", xxh3_64(theirs));
-        if !self.put(&marker, ours, PutMode::Create).await? {
-            return Err(held(theirs));
-        }
-        let done = match self.read(LOCK).await {
-            Ok(Some(now)) if now == *theirs => self.put(LOCK, ours, PutMode::Overwrite).await,
+        let marker = marker_of(&theirs);
+        Box::pin(self.claim(&marker, ours)).await?;
+        let done = match self.read(object).await {
+            Ok(Some(now)) if now == theirs => self.put(object, ours, PutMode::Overwrite).await,
             Ok(now) => Err(held(&now.unwrap_or_default())),
             Err(error) => Err(error),
         };
@@ -205,9 +204,8 @@ impl Lock {
         let Some(bytes) = self.read(LOCK).await? else {
             return Ok(None);
         };
-        let marker = format!("{LOCK}.over-{:016x}", xxh3_64(&bytes));
         self.delete(LOCK).await?;
-        self.delete(&marker).await?;
+        self.delete(&marker_of(&bytes)).await?;
         Ok(Some(self.judge(&bytes)))
     }
 
@@ -284,6 +282,11 @@ impl Lock {
             Err(source) => Err(self.failed(below)(source)),
         }
     }
+}
+
+/// Names what whoever would replace an object of this content makes first.
+fn marker_of(content: &[u8]) -> String {
+    format!("{LOCK}.over-{:016x}", xxh3_64(content))
 }
 
 fn read_holder(bytes: &[u8]) -> Holder {
@@ -396,6 +399,26 @@ mod tests {
         holder.system = Some("another".to_owned());
         std::fs::write(&path, serde_json::to_vec(&holder).unwrap()).unwrap();
         assert!(world.lock.take("commit").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whoever_was_killed_while_it_took_over_is_in_nobodys_way() {
+        let world = world();
+        world.lock.take("commit").await.unwrap();
+        // Two were killed, one after the other: each left a marker, the second that of the first's marker.
+        let mut object = LOCK.to_owned();
+        for token in ["first", "second"] {
+            let content = std::fs::read(world.folder.path().join(&object)).unwrap();
+            object = marker_of(&content);
+            let marker = world.lock.holder("commit", token);
+            std::fs::write(world.folder.path().join(&object), marker).unwrap();
+        }
+        assert!(world.lock.take("commit").await.is_err(), "they may live");
+        world.seconds.fetch_add(91, Ordering::SeqCst);
+        let taken = world.lock.take("commit").await.unwrap();
+        world.lock.release(&taken).await.unwrap();
+        let left = std::fs::read_dir(world.folder.path()).unwrap().count();
+        assert_eq!(left, 0, "nothing lies about");
     }
 
     #[tokio::test]
