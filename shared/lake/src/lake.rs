@@ -167,8 +167,8 @@ impl Lake {
             // A metadata file a commit: a hundred old ones are kept, by us and by every client that knows these keys.
             ("write.metadata.previous-versions-max", "100"),
             ("write.metadata.delete-after-commit.enabled", "true"),
-            // As many snapshots, so that the metadata file does not grow with the number of commits.
-            (KEEP_SNAPSHOTS, "100"),
+            // The metadata file is written by each commit: with a hundred snapshots it is most of what a commit writes.
+            (KEEP_SNAPSHOTS, "20"),
             // For other clients: their defaults give up after four attempts.
             ("commit.retry.num-retries", "20"),
             ("commit.retry.min-wait-ms", "50"),

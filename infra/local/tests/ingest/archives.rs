@@ -255,6 +255,7 @@ fn a_run_that_is_killed_again_and_again_comes_to_what_a_calm_one_does() {
             (0, &true.into()),
             "after {killed} kills: {said}"
         );
+        println!("{killed} kills of a run of {count} items");
         assert_eq!(wild.rows(), calm.rows(), "after {killed} kills");
         let (rows, count) = wild.rows();
         assert_eq!(rows.len(), count, "no row is there twice");
