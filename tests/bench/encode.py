@@ -30,13 +30,15 @@ for number, ((cell, year), group) in enumerate(group_by_partition(rows).items())
     os.makedirs(folder, exist_ok=True)
     write_geoparquet(group, os.path.join(folder, f"part_{number:06d}.parquet"))
 """
+# Its threads at times outlive the interpreter, which then aborts: the process ends by itself.
 RUSTAC = """
-import asyncio, json, sys
+import asyncio, json, os, sys
 import rustac
 items = [json.loads(line) for line in open(sys.argv[1])]
 async def write():
     await rustac.write(sys.argv[2], items)
 asyncio.run(write())
+os._exit(0)
 """
 STAC_GEOPARQUET = """
 import sys

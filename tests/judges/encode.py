@@ -54,6 +54,7 @@ class Judge:
         self.source = self.out / "items.ndjson"
         self.source.write_text("".join(f"{text}\n" for text in self.items))
         self.file, self.folder = self.out / "one.parquet", self.out / "parts"
+        self.items_file = self.out / "items.parquet"
 
     def swath_does(self, *arguments):
         done = subprocess.run([self.swath, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False)
@@ -62,21 +63,22 @@ class Judge:
         return done.stdout
 
     def encodes(self):
-        one = json.loads(self.swath_does("encode", self.source, "--out", self.file, "--check-roundtrip", "--json"))
+        one = json.loads(self.swath_does("encode", self.source, "--out", self.file, "--form", "table", "--check-roundtrip", "--json"))
+        structs = json.loads(self.swath_does("encode", self.source, "--out", self.items_file, "--check-roundtrip", "--json"))
         parts = json.loads(self.swath_does("encode", self.source, "--out", self.folder, "--grid", "h3:1", "--check-roundtrip", "--json"))
-        same(lines=len(self.items), one=one["items"], parts=parts["items"], checked=one["checked"])
+        same(lines=len(self.items), one=one["items"], parts=parts["items"], checked=one["checked"], structs=structs["checked"])
         same(rows=parts["rows"], checked=parts["checked"])
         return f"{one['items']} items, {parts['rows']} rows in {parts['files']} files"
 
     def decodes(self):
-        for place in (self.file, self.folder):
+        for place in (self.file, self.items_file, self.folder):
             out = self.out / "back.ndjson"
             self.swath_does("decode", place, "--out", out)
             same(went_in=set(self.items), came_out={texts(json.loads(line)) for line in out.read_text().splitlines()})
         return f"{len(self.items)} items as they went in"
 
     def rules(self):
-        paths = [self.file, *self.folder.rglob("*.parquet")]
+        paths = [self.file, self.items_file, *self.folder.rglob("*.parquet")]
         for path in paths:
             outcomes = geoparquet_validator.check(str(path))["outcomes"]
             failed = [o for o in outcomes if o["status"] == "fail" and not o["id"].startswith("/conf/distribution/")]

@@ -25,6 +25,8 @@ pub struct Context {
     pub merges: Option<Arc<dyn Queue>>,
     /// What is asked of items; nothing, unless [`Context::with_rules`] said more.
     pub rules: Arc<Rules>,
+    /// Whether every file of items is read back before it is put, and its items compared with those that came.
+    pub check_roundtrip: bool,
 }
 
 /// Why the ports could not be wired.
@@ -91,6 +93,7 @@ impl Context {
             grid: Arc::new(Mutex::new(grid)),
             merges: None,
             rules: Arc::default(),
+            check_roundtrip: false,
         }
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use swath_core::TableName;
 use swath_core::grid::{CellKey, Grid};
 use swath_core::message::{Partition, WrittenFile};
-use swath_table::items::encode_partition;
+use swath_table::items::{check_items, encode_partition};
 use swath_table::layout::data_path;
 use swath_table::rows::{encode_area_status, encode_asset_files, encode_asset_rows};
 use swath_table::{Effort, EncodedFile, TableError};
@@ -24,7 +24,9 @@ pub(crate) struct Planned {
 }
 
 /// Makes one file per (cell, year) of the items and one per table of the rows; what the grid cannot file is refused.
-pub(crate) fn plan(gathered: &mut Gathered<'_>, grid: &mut dyn Grid) -> Vec<Planned> {
+///
+/// With `check`, files of items are read back; one that does not give back its items is none.
+pub(crate) fn plan(gathered: &mut Gathered<'_>, grid: &mut dyn Grid, check: bool) -> Vec<Planned> {
     let cells = gathered.file(grid);
     let mut partitions: BTreeMap<(CellKey, i32), Vec<&Item<'_>>> = BTreeMap::new();
     for (item, cells) in gathered.items.iter().zip(cells) {
@@ -39,7 +41,11 @@ pub(crate) fn plan(gathered: &mut Gathered<'_>, grid: &mut dyn Grid) -> Vec<Plan
             let cell = cell.as_str().to_owned();
             let partition = Partition { cell, year };
             let placed: Vec<_> = items.iter().map(|item| item.placed()).collect();
-            let encoded = encode_partition(&partition.cell, &placed, Effort::Ingest);
+            let mut encoded = encode_partition(&partition.cell, &placed, Effort::Ingest);
+            if check {
+                let rows = items.iter().map(|item| item.row.content);
+                encoded = encoded.and_then(|file| check_items(&file.bytes, rows).map(|()| file));
+            }
             let messages = items
                 .iter()
                 .flat_map(|item| item.messages.iter().copied())

@@ -542,3 +542,21 @@ async fn a_message_for_someone_else_is_invalid_and_the_others_are_written() {
     assert_eq!(world.told().await.len(), 1);
     assert!(write(&[], &world.context).await.is_empty());
 }
+
+#[tokio::test]
+async fn files_that_are_read_back_say_how_many_items_they_gave_back() {
+    let mut world = world(None);
+    world.context.check_roundtrip = true;
+    let many: Vec<_> = (0..20_u16)
+        .map(|n| {
+            item(
+                &n.to_string(),
+                2000 + n % 3,
+                &point(f64::from(n) * 9.0, 1.0),
+            )
+        })
+        .collect();
+    let results = write(&[items(&many)], &world.context).await;
+    assert_eq!((ok(&results[0]).items, ok(&results[0]).checked), (20, 20));
+    assert_eq!(world.told().await.len(), 1);
+}

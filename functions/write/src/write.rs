@@ -37,6 +37,8 @@ pub struct Written {
     pub superseded: usize,
     /// Values of items that are not of their column's type; they are kept beside it.
     pub clashes: usize,
+    /// Items that were read back from their files and are those that came, where that was asked for.
+    pub checked: usize,
     /// What is no item; each is kept in quarantine.
     pub rejected: Vec<Rejected>,
 }
@@ -129,12 +131,12 @@ pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, 
     let files = {
         // A panic elsewhere leaves a grid with at worst a cell less in its memory.
         let mut grid = context.grid.lock().unwrap_or_else(PoisonError::into_inner);
-        plan(&mut gathered, grid.as_mut())
+        plan(&mut gathered, grid.as_mut(), context.check_roundtrip)
     };
     let mut results: Vec<Result<Written, WriteError>> = batch
         .iter()
         .zip(&gathered.counts)
-        .map(|(message, counts)| begin_result(message, *counts))
+        .map(|(message, counts)| begin_result(message, *counts, context.check_roundtrip))
         .collect();
     quarantine(&gathered.refused, context, &mut results).await;
     keep_originals(&gathered.mended, context, &mut results).await;
@@ -160,7 +162,11 @@ pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, 
     results
 }
 
-fn begin_result(message: &Message, counts: Counts) -> Result<Written, WriteError> {
+fn begin_result(
+    message: &Message,
+    counts: Counts,
+    check_roundtrip: bool,
+) -> Result<Written, WriteError> {
     match &message.body {
         // Merges and replacements bring nothing of their own.
         Body::MergeFiles(_) | Body::ReplaceFiles(_) | Body::RemoveItems(_) => {
@@ -172,6 +178,8 @@ fn begin_result(message: &Message, counts: Counts) -> Result<Written, WriteError
             duplicates: counts.duplicates,
             superseded: counts.superseded,
             clashes: counts.clashes,
+            // One that is not read back equal fails its file, and with it the message.
+            checked: if check_roundtrip { counts.items } else { 0 },
             rejected: Vec::new(),
         }),
         other => Err(WriteError::Kind { kind: other.kind() }),

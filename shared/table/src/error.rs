@@ -54,6 +54,12 @@ pub enum TableError {
         /// The type found, or `nothing`.
         found: String,
     },
+    /// A file read back has other items than went in.
+    #[error("a file of {items} items does not give them back as they were")]
+    NotGivenBack {
+        /// How many went in.
+        items: usize,
+    },
     /// A row does not hold what it should.
     #[error("row {row} of {table}: {reason}")]
     Row {
@@ -69,7 +75,7 @@ pub enum TableError {
 impl Classify for TableError {
     fn class(&self) -> Class {
         match self {
-            Self::Batch { .. } | Self::Write { .. } => Class::Bug,
+            Self::Batch { .. } | Self::Write { .. } | Self::NotGivenBack { .. } => Class::Bug,
             Self::Read { .. } | Self::Rows { .. } | Self::Column { .. } | Self::Row { .. } => {
                 Class::Invalid
             }

@@ -45,17 +45,29 @@ impl Summary {
         if let (Some(x0), Some(y0), Some(x1), Some(y1)) =
             (least(xmin), least(ymin), most(xmax), most(ymax))
         {
-            self.bbox = Some(match self.bbox {
-                Some([a, b, c, d]) => [a.min(x0), b.min(y0), c.max(x1), d.max(y1)],
-                None => [x0, y0, x1, y1],
-            });
+            self.widen([x0, y0, x1, y1]);
         }
         Ok(())
     }
 
-    /// Writes the value of the `geo` key.
-    pub(crate) fn to_json(&self) -> String {
-        let side = |name| json!(["geometry_bbox", name]);
+    /// Takes in one geometry: `GeoParquet`'s name of its type, and the box round it.
+    pub(crate) fn note(&mut self, kind: &'static str, extent: Option<[f64; 4]>) {
+        self.types.insert(kind);
+        if let Some(extent) = extent {
+            self.widen(extent);
+        }
+    }
+
+    fn widen(&mut self, [x0, y0, x1, y1]: [f64; 4]) {
+        self.bbox = Some(match self.bbox {
+            Some([a, b, c, d]) => [a.min(x0), b.min(y0), c.max(x1), d.max(y1)],
+            None => [x0, y0, x1, y1],
+        });
+    }
+
+    /// Writes the value of the `geo` key; `covering` is the column that has each geometry's box.
+    pub(crate) fn to_json(&self, covering: &str) -> String {
+        let side = |name| json!([covering, name]);
         let mut column = json!({
             "encoding": "WKB",
             "geometry_types": self.types,

@@ -122,7 +122,7 @@ impl<'a> Document<'a> {
 }
 
 /// Reads a JSON string.
-fn unquote(token: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn unquote(token: &str) -> Option<Cow<'_, str>> {
     let inner = token.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
         return serde_json::from_str(token).ok().map(Cow::Owned);
@@ -511,7 +511,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// Returns how many bytes there are before the first that ends or changes a string: a quote, a backslash, a control.
-fn plain(bytes: &[u8]) -> usize {
+pub(crate) fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = ONES << 7;
     // Eight at a time: a byte below the one looked for borrows from its high bit. Bytes above a hit may be marked

@@ -16,6 +16,7 @@ pub mod reader;
 pub mod rows;
 pub mod rules;
 pub mod schema;
+pub mod stac_geoparquet;
 #[cfg(test)]
 mod tests;
 pub mod writer;

@@ -29,9 +29,7 @@ pub(crate) fn open<R: ChunkReader + 'static>(
     columns: Option<&[&str]>,
 ) -> Result<ParquetRecordBatchReader, TableError> {
     let read = || -> Result<ParquetRecordBatchReader, ParquetError> {
-        // An Arrow schema that another writer embedded could turn text into dictionaries or views.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(input, options)?;
+        let builder = builder(input)?;
         let mask = columns.map_or_else(ProjectionMask::all, |names| {
             mask(table, builder.parquet_schema(), names)
         });
@@ -47,6 +45,31 @@ fn mask(table: TableName, schema: &SchemaDescriptor, names: &[&str]) -> Projecti
         .filter(|(_, field)| column_of(table, field).is_some_and(|c| names.contains(&c)))
         .map(|(index, _)| index);
     ProjectionMask::roots(schema, wanted)
+}
+
+/// Opens a file and reads all columns; returns also what its footer has under a key.
+pub(crate) fn open_with_footer<R: ChunkReader + 'static>(
+    table: TableName,
+    input: R,
+    key: &str,
+) -> Result<(ParquetRecordBatchReader, Option<String>), TableError> {
+    let read = || -> Result<_, ParquetError> {
+        let builder = builder(input)?;
+        let metadata = builder.metadata().file_metadata();
+        let pairs = metadata.key_value_metadata().into_iter().flatten();
+        let mut found = pairs.filter(|pair| pair.key == key);
+        let value = found.next().and_then(|pair| pair.value.clone());
+        Ok((builder.build()?, value))
+    };
+    read().map_err(|source| TableError::Read { table, source })
+}
+
+fn builder<R: ChunkReader + 'static>(
+    input: R,
+) -> Result<ParquetRecordBatchReaderBuilder<R>, ParquetError> {
+    // An Arrow schema that another writer embedded could turn text into dictionaries or views.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    ParquetRecordBatchReaderBuilder::try_new_with_options(input, options)
 }
 
 /// Returns which of the table's columns a column of a file is: by its name, or by its field id if its name is that of the

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -192,7 +192,7 @@ impl<W: Write + Send> FileWriter<W> {
     pub fn finish(mut self) -> Result<(W, u64), TableError> {
         if self.table == TableName::StacItems {
             let value = |key: &str, value| KeyValue::new(key.to_owned(), value);
-            let geo = value("geo", self.summary.to_json());
+            let geo = value("geo", self.summary.to_json("geometry_bbox"));
             self.writer.append_key_value_metadata(geo);
             let stac = value("stac-geoparquet", r#"{"version":"1.0.0"}"#.to_owned());
             self.writer.append_key_value_metadata(stac);
@@ -241,6 +241,71 @@ fn properties(table: TableName, effort: Effort, expected: Expected) -> WriterPro
         return with_bloom_filter(builder, path("id"), group).build();
     }
     builder.build()
+}
+
+/// Returns the settings of a file of stac-geoparquet: its columns differ from file to file.
+pub(crate) fn stac_geoparquet_properties(
+    schema: &Schema,
+    effort: Effort,
+    expected: Expected,
+) -> WriterProperties {
+    let level = match effort {
+        Effort::Ingest => 1,
+        Effort::Compact => 9,
+    };
+    let is_large = expected.rows >= LARGE;
+    let mut builder = WriterProperties::builder()
+        .set_created_by("swath".to_owned())
+        .set_max_row_group_row_count(Some(expected.rows_per_group()))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(!is_large)
+        .set_compression(zstd(level));
+    let mut unique = Vec::new();
+    for field in schema.fields() {
+        let parts = vec![field.name().clone()];
+        // Nobody looks for assets and links by their range.
+        if matches!(field.name().as_str(), "assets" | "links") {
+            for leaf in leaves(field, &parts) {
+                builder =
+                    builder.set_column_statistics_enabled(leaf.clone(), EnabledStatistics::None);
+                unique.extend(
+                    leaf.parts()
+                        .last()
+                        .is_some_and(|name| name == "href")
+                        .then_some(leaf),
+                );
+            }
+        } else if is_large && !field.data_type().is_nested() {
+            let column = ColumnPath::new(parts);
+            builder = builder.set_column_statistics_enabled(column, EnabledStatistics::Page);
+        }
+    }
+    unique.extend(["id", "geometry", "swath:rest"].map(path));
+    for column in unique {
+        builder = builder.set_column_dictionary_enabled(column, false);
+    }
+    if is_large {
+        let group = expected.rows_per_group().min(expected.rows) as u64;
+        builder = with_bloom_filter(builder, path("id"), group);
+    }
+    builder.build()
+}
+
+/// Returns the columns inside a column, as Parquet names them.
+fn leaves(field: &Field, parents: &[String]) -> Vec<ColumnPath> {
+    let inner = |field: &Field, names: &[&str]| {
+        let mut parts = parents.to_vec();
+        parts.extend(names.iter().map(|name| (*name).to_owned()));
+        leaves(field, &parts)
+    };
+    match field.data_type() {
+        DataType::Struct(fields) => {
+            let all = fields.iter().map(|field| inner(field, &[field.name()]));
+            all.flatten().collect()
+        }
+        DataType::List(element) => inner(element, &["list", element.name()]),
+        _ => vec![ColumnPath::new(parents.to_vec())],
+    }
 }
 
 /// Lets readers that look for one value of a column pass over the groups that lack it.

@@ -17,7 +17,7 @@ use swath_core::intake::{Intake, ListSource};
 use swath_list::{Filter, ListError};
 
 use crate::exit::Exit;
-use crate::ingest::{IngestCommandError, World, accesses, sources};
+use crate::ingest::{IngestCommandError, Opening, World, accesses, sources};
 use crate::lake::open_at;
 use crate::run::{CommandError, print_json};
 use compare::{Finding, Quarantined, compare, taken};
@@ -138,7 +138,14 @@ pub(crate) async fn command(arguments: CensusArgs) -> Result<Exit, CommandError>
         before = counts.differing();
         let accesses = accesses(&arguments.bucket, arguments.unsigned).map_err(failed)?;
         let sources = sources(accesses).map_err(failed)?;
-        let world = World::open(&arguments.lake, &arguments.grid, sources, 64, false).await;
+        let world = World::open(
+            &arguments.lake,
+            &arguments.grid,
+            sources,
+            64,
+            Opening::default(),
+        )
+        .await;
         let world = world.map_err(failed)?;
         healed += repairs.make(&world, &ask.source).await.map_err(failed)?;
     }

@@ -6,7 +6,7 @@ use clap::Args;
 use swath_core::grid::GridSpec;
 use swath_table::{Effort, Repair, Validation};
 
-use super::{EncodeError, EncodeRequest, encode};
+use super::{EncodeError, EncodeRequest, FileForm, encode};
 use crate::exit::Exit;
 use crate::run::{CommandError, print_json, print_text};
 
@@ -22,6 +22,10 @@ pub(crate) struct EncodeArgs {
     /// Partitions by cell and year: `h3:0` to `h3:15`, `geojson:<path>`, `geojson:<path>#<id field>` or `none`.
     #[arg(long, value_name = "GRID")]
     grid: Option<GridSpec>,
+    /// What the rows of the one file are: `stac-geoparquet`, which geopandas, rustac, stac-geoparquet and `DuckDB` read, in the
+    /// order of the items; or `table`, the catalog's columns, sorted by platform and datetime, as partitions always are.
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with = "grid")]
+    form: Option<FileForm>,
     /// Reads every file back and compares its items with those that went in.
     #[arg(long)]
     check_roundtrip: bool,
@@ -83,6 +87,10 @@ impl EncodeArgs {
             inputs: self.inputs,
             source: None,
             out: self.out,
+            form: match (&self.grid, self.form) {
+                (Some(_), _) => FileForm::Table,
+                (None, form) => form.unwrap_or(FileForm::StacGeoparquet),
+            },
             grid: self.grid,
             quarantine: self.quarantine,
             check: self.check_roundtrip,

@@ -13,6 +13,7 @@ use swath_core::{TableName, digest_hex};
 use swath_table::items::{ItemReader, Placed, batch};
 use swath_table::json::canonical;
 use swath_table::layout::{WAREHOUSE, data_path};
+use swath_table::stac_geoparquet::Layout;
 use swath_table::{Effort, Expected, FileWriter, ItemRow, TableError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
@@ -29,6 +30,8 @@ const TABLE: TableName = TableName::StacItems;
 
 /// All that the files are made from.
 pub(super) struct Plan {
+    /// The columns of the one file, unless it is of the table.
+    pub(super) layout: Option<Layout>,
     pub(super) records: Records,
     pub(super) entries: Vec<Entry>,
     pub(super) groups: Vec<Group>,
@@ -46,6 +49,8 @@ pub(super) struct Written {
     pub(super) bytes: u64,
     /// Rows that were read back and are the items that came in.
     pub(super) checked: u64,
+    /// Values that their columns do not give back; they are kept beside them.
+    pub(super) kept: u64,
 }
 
 impl Written {
@@ -54,12 +59,13 @@ impl Written {
         self.rows += other.rows;
         self.bytes += other.bytes;
         self.checked += other.checked;
+        self.kept += other.kept;
     }
 }
 
 /// Hashes of items in the order in which they were written.
 #[derive(Default)]
-struct Sequence(Xxh3);
+pub(super) struct Sequence(Xxh3);
 
 impl Plan {
     /// Writes partitions, by turns with other threads, until none is left.
@@ -117,6 +123,7 @@ impl Plan {
             rows,
             bytes: bytes.len() as u64,
             checked,
+            kept: 0,
         })
     }
 
@@ -127,22 +134,29 @@ impl Plan {
             source,
         };
         let partial = beside(path);
-        let file = File::create(&partial).map_err(failed)?;
         let mut sequence = Sequence::default();
         let entries = self.in_order(0..self.entries.len())?;
-        let output = BufWriter::with_capacity(1 << 20, file);
-        let written =
-            self.encode(&entries, None, output, &mut sequence)
-                .and_then(|(mut output, rows)| {
-                    output.flush().map_err(failed)?;
-                    fs::rename(&partial, path).map_err(failed)?;
-                    Ok(rows)
-                });
+        let open = || {
+            let file = File::create(&partial).map_err(failed)?;
+            Ok(BufWriter::with_capacity(1 << 20, file))
+        };
+        let written = match &self.layout {
+            Some(layout) => self.encode_items(layout, &entries, open, &mut sequence),
+            None => open().and_then(|output| {
+                let (output, rows) = self.encode(&entries, None, output, &mut sequence)?;
+                Ok((output, rows, 0))
+            }),
+        };
+        let written = written.and_then(|(mut output, rows, kept)| {
+            output.flush().map_err(failed)?;
+            fs::rename(&partial, path).map_err(failed)?;
+            Ok((rows, kept))
+        });
         if written.is_err() {
             // The first failure is the one to tell of.
             let _ignored = fs::remove_file(&partial);
         }
-        let rows = written?;
+        let (rows, kept) = written?;
         let file = File::open(path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         let mut checked = 0;
@@ -154,6 +168,7 @@ impl Plan {
             rows,
             bytes,
             checked,
+            kept,
         })
     }
 
@@ -164,10 +179,7 @@ impl Plan {
         output: W,
         sequence: &mut Sequence,
     ) -> Result<(W, u64), EncodeError> {
-        let expected = Expected {
-            rows: entries.len(),
-            bytes: entries.iter().map(|entry| entry.size as usize).sum(),
-        };
+        let expected = expected(entries);
         let mut writer =
             FileWriter::new(TABLE, output, self.effort, expected).map_err(EncodeError::table)?;
         let mut buffer = Vec::new();
@@ -178,7 +190,7 @@ impl Plan {
             let mut rows = Vec::with_capacity(now.len());
             for entry in now {
                 let (row, source) = self.row(entry, &mut buffer)?;
-                sequence.0.update(&row.content.to_le_bytes());
+                sequence.add(row.content);
                 rows.push((row, source));
             }
             let placed: Vec<_> = rows
@@ -230,6 +242,13 @@ impl Plan {
     }
 }
 
+pub(super) fn expected(entries: &[Entry]) -> Expected {
+    Expected {
+        rows: entries.len(),
+        bytes: entries.iter().map(|entry| entry.size as usize).sum(),
+    }
+}
+
 /// Returns how many entries, one at least, have records of no more than these bytes.
 fn fitting(entries: &[Entry], bytes: usize) -> usize {
     let mut sum = 0;
@@ -274,6 +293,11 @@ fn publish(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 impl Sequence {
+    /// Takes the hash of the next item's canonical text.
+    pub(super) fn add(&mut self, content: u128) {
+        self.0.update(&content.to_le_bytes());
+    }
+
     /// Reads a file back and compares its items with those that were written; returns how many there are.
     fn check<R: swath_table::reader::ChunkReader + 'static>(
         self,
@@ -289,7 +313,7 @@ impl Sequence {
             let (text, _) = item.map_err(failed)?;
             let content = canonical(&text).map(|text| xxh3_128(text.as_bytes()));
             // A text that is no item cannot have the hash of one.
-            read.0.update(&content.unwrap_or_default().to_le_bytes());
+            read.add(content.unwrap_or_default());
             rows += 1;
         }
         if read.0.digest128() == self.0.digest128() {

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use swath_core::chain;
 use swath_core::grid::{CellKey, Grid};
 use swath_table::geometry::Geometry;
-use swath_table::{Refusal, Repair, Rules};
+use swath_table::stac_geoparquet::Inference;
+use swath_table::{Refusal, Repair, Repaired, Rules};
 
-use super::EncodeError;
 use super::index::{Filing, Index};
 use super::input::{Input, Next, Spot};
 use super::quarantine::{Quarantine, Rejected};
 use super::spool::Spool;
+use super::{EncodeError, FileForm};
 
 /// Bytes of texts that one thread takes at a time.
 const BATCH: usize = 1 << 20;
@@ -24,10 +25,13 @@ pub(super) struct Feed {
     files: std::vec::IntoIter<PathBuf>,
     current: Option<(u32, Input)>,
     next: u32,
+    batches: i64,
 }
 
 /// Some texts of one file.
 struct Batch {
+    /// Which one of all.
+    number: i64,
     source: u32,
     bytes: Vec<u8>,
     texts: Vec<(Range<usize>, Spot, Option<Flaw>)>,
@@ -45,6 +49,7 @@ struct Filed {
     cells: Vec<CellKey>,
     year: i32,
     platform: Option<String>,
+    /// Microseconds since 1970, or whatever else rows are sorted by.
     datetime: Option<i64>,
     at: usize,
     size: usize,
@@ -53,6 +58,8 @@ struct Filed {
 /// What all threads add to.
 pub(super) struct Gathered {
     pub(super) spool: Spool,
+    /// What items have in common, for a file of stac-geoparquet.
+    pub(super) inference: Inference,
     pub(super) index: Index,
     pub(super) quarantine: Quarantine,
     pub(super) items: u64,
@@ -68,6 +75,7 @@ impl Feed {
             files: files.into_iter(),
             current: None,
             next: 0,
+            batches: 0,
         }
     }
 
@@ -87,7 +95,9 @@ impl Feed {
                 self.next += 1;
                 continue;
             };
+            self.batches += 1;
             let mut batch = Batch {
+                number: self.batches,
                 source: *source,
                 bytes: Vec::with_capacity(BATCH + (BATCH >> 2)),
                 texts: Vec::new(),
@@ -128,6 +138,8 @@ pub(super) struct Worker<'a> {
     pub(super) grid: Option<Box<dyn Grid>>,
     pub(super) sources: &'a [Arc<str>],
     pub(super) rules: &'a Rules,
+    pub(super) form: FileForm,
+    pub(super) inference: Inference,
 }
 
 /// What became of one batch.
@@ -148,6 +160,7 @@ impl Worker<'_> {
         if result.is_err() {
             lock(self.feed).stop();
         }
+        lock(self.gathered).inference.merge(self.inference);
         result
     }
 
@@ -169,7 +182,10 @@ impl Worker<'_> {
             let taken = match flaw {
                 Some(Flaw::TooLong) => Err(refusal("too_long", &"longer than an item may be")),
                 Some(Flaw::Broken(reason)) => Err(refusal("not_json", reason)),
-                None => self.item(text, batch.source, &mut done),
+                None => match self.form {
+                    FileForm::Table => self.item(text, batch.source, &mut done),
+                    FileForm::StacGeoparquet => self.text(text, batch, &mut done),
+                },
             };
             let keep = |code, reason| Rejected {
                 source: self.source(batch.source),
@@ -211,15 +227,7 @@ impl Worker<'_> {
             grid.cover(geometry.as_ref(), &mut cells)
                 .map_err(|error| refusal("too_many_cells", &chain(&error)))?;
         }
-        let at = done.records.len();
-        done.records.extend_from_slice(&[0; 4]);
-        done.records.extend_from_slice(&source.to_le_bytes());
-        row.write_record(&mut done.records);
-        let size = done.records.len() - at - 4;
-        if let Some(length) = done.records.get_mut(at..at + 4) {
-            // An item is some MiB at most.
-            length.copy_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
-        }
+        let (at, size) = done.record(source, |into| row.write_record(into));
         done.clashes += row.clashes;
         done.filed.push(Filed {
             cells,
@@ -229,10 +237,55 @@ impl Worker<'_> {
             at,
             size,
         });
-        let repairs = admitted.repaired.map(|repaired| repaired.repairs);
-        let names = repairs.into_iter().flatten().map(Repair::as_str);
-        Ok(names.collect())
+        Ok(names_of(admitted.repaired))
     }
+
+    /// Takes an item as text, for a file whose columns are known when all items are.
+    fn text(
+        &mut self,
+        text: &[u8],
+        batch: &Batch,
+        done: &mut Done,
+    ) -> Result<Vec<&'static str>, Refusal> {
+        let text = std::str::from_utf8(text).map_err(|error| refusal("not_utf8", &error))?;
+        let (canonical, repaired) = self.rules.admit_text(text)?;
+        self.inference.learn(&canonical);
+        let (at, size) = done.record(batch.source, |into| {
+            into.extend_from_slice(canonical.as_bytes());
+        });
+        let place = i64::try_from(done.filed.len()).unwrap_or(i64::MAX);
+        done.filed.push(Filed {
+            cells: Vec::new(),
+            year: 0,
+            platform: None,
+            // Rows keep the order of the input.
+            datetime: Some((batch.number << 32) + place),
+            at,
+            size,
+        });
+        Ok(names_of(repaired))
+    }
+}
+
+impl Done {
+    /// Appends a record; returns where it begins and how long it is.
+    fn record(&mut self, source: u32, write: impl FnOnce(&mut Vec<u8>)) -> (usize, usize) {
+        let at = self.records.len();
+        self.records.extend_from_slice(&[0; 4]);
+        self.records.extend_from_slice(&source.to_le_bytes());
+        write(&mut self.records);
+        let size = self.records.len() - at - 4;
+        if let Some(length) = self.records.get_mut(at..at + 4) {
+            // An item is some MiB at most.
+            length.copy_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        (at, size)
+    }
+}
+
+fn names_of(repaired: Option<Repaired>) -> Vec<&'static str> {
+    let repairs = repaired.map(|repaired| repaired.repairs);
+    repairs.into_iter().flatten().map(Repair::as_str).collect()
 }
 
 fn refusal(code: &'static str, reason: &impl ToString) -> Refusal {

@@ -11,6 +11,7 @@ mod index;
 mod quarantine;
 mod report;
 mod spool;
+mod stac_geoparquet;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use std::thread;
 
 use swath_core::grid::{Grid, GridError, GridOptions, GridSpec};
 pub(crate) use swath_table::input::{self, InputError};
+use swath_table::stac_geoparquet::{Inference, Layout};
 use swath_table::{Effort, Repair, Rules, RulesError, TableError, Validation};
 
 pub(crate) use files::beside;
@@ -43,6 +45,8 @@ pub(crate) struct EncodeRequest {
     pub(crate) out: PathBuf,
     /// How the folder is partitioned.
     pub(crate) grid: Option<GridSpec>,
+    /// What the rows of the one file are; partitions are always a table's.
+    pub(crate) form: FileForm,
     /// Where rejected texts are kept.
     pub(crate) quarantine: Option<PathBuf>,
     /// Whether files are read back and compared.
@@ -57,6 +61,15 @@ pub(crate) struct EncodeRequest {
     pub(crate) repairs: Vec<Repair>,
     /// The folder of the published JSON schemas.
     pub(crate) schemas: Option<PathBuf>,
+}
+
+/// What the rows of a file are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FileForm {
+    /// What other tools call stac-geoparquet: `bbox`, `assets` and `links` as structs, every property a column.
+    StacGeoparquet,
+    /// The catalog's table: EarthCatalog's columns, the exact item beside them.
+    Table,
 }
 
 /// Items that cannot be encoded.
@@ -139,7 +152,9 @@ pub(crate) fn encode(request: &EncodeRequest) -> Result<Report, EncodeError> {
     gathered.quarantine.finish()?;
     let records = gathered.spool.finish().map_err(EncodeError::Spool)?;
     let (entries, groups) = gathered.index.finish();
+    let layout = matches!(request.form, FileForm::StacGeoparquet);
     let plan = Plan {
+        layout: layout.then(|| Layout::of(&gathered.inference)),
         records,
         entries,
         groups,
@@ -200,6 +215,7 @@ fn gather(
     let feed = Mutex::new(Feed::new(request.inputs.clone()));
     let gathered = Mutex::new(Gathered {
         spool: Spool::new(folder),
+        inference: Inference::default(),
         index: Index::default(),
         quarantine,
         items: 0,
@@ -216,6 +232,8 @@ fn gather(
                 grid: request.grid.as_ref().map(open_grid).transpose()?,
                 sources: &sources,
                 rules,
+                form: request.form,
+                inference: Inference::default(),
             })
         })
         .collect::<Result<Vec<_>, EncodeError>>()?;

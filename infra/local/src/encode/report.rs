@@ -20,7 +20,7 @@ pub(crate) struct Report {
     pub(crate) bytes: u64,
     /// Rows that were read back and are the items that came in.
     pub(crate) checked: u64,
-    /// Values that are not of their column's type; they are kept beside it.
+    /// Values that their columns do not take, or not as they are spelled; they are kept beside them.
     pub(crate) clashes: u64,
     /// What was no item, by reason.
     pub(crate) rejected: BTreeMap<&'static str, u64>,
@@ -34,6 +34,7 @@ impl Report {
         self.rows = written.rows;
         self.bytes = written.bytes;
         self.checked = written.checked;
+        self.clashes += written.kept;
     }
 
     /// Returns the report for people.
@@ -51,7 +52,7 @@ impl Report {
             line("rows read back equal", self.checked);
         }
         if self.clashes > 0 {
-            line("values of other types", self.clashes);
+            line("values kept beside", self.clashes);
         }
         for (name, count) in &self.repaired {
             line(&format!("repaired: {name}"), *count);

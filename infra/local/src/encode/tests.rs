@@ -8,7 +8,7 @@ use swath_table::items::ItemReader;
 use swath_table::json::canonical;
 use swath_table::{Effort, Repair, Validation};
 
-use super::{EncodeRequest, Report, encode};
+use super::{EncodeRequest, FileForm, Report, encode};
 
 fn item(id: &str, geometry: &str, properties: &str) -> String {
     format!(
@@ -61,6 +61,7 @@ fn request(inputs: &[PathBuf], out: &Path, grid: Option<&str>) -> EncodeRequest 
         source: None,
         out: out.to_owned(),
         grid: grid.map(|grid| grid.parse().unwrap()),
+        form: FileForm::Table,
         quarantine: Some(out.with_extension("rejected")),
         check: true,
         effort: Effort::Ingest,
@@ -222,4 +223,34 @@ fn items_against_the_rules_are_kept_out_and_mended_ones_are_kept_as_they_came() 
         (&repaired["number"], &repaired["reason"]),
         (&1.into(), &"bbox-missing".into())
     );
+}
+
+#[test]
+fn one_file_of_stac_geoparquet_keeps_the_order_of_the_input_and_every_item() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.ndjson");
+    // More than one batch of input, so that threads take turns.
+    let items: Vec<String> = (0..150).flat_map(|_| mixed()).collect();
+    fs::write(&input, items.join("\n")).unwrap();
+    let once = |threads| {
+        let out = folder.path().join(format!("{threads}.parquet"));
+        let mut request = request(std::slice::from_ref(&input), &out, None);
+        request.form = FileForm::StacGeoparquet;
+        request.threads = threads;
+        let report = encode(&request).unwrap();
+        let count = items.len() as u64;
+        assert_eq!(
+            (report.items, report.rows, report.checked),
+            (count, count, count)
+        );
+        // Numbers with a zero at their end, positions of whole degrees.
+        assert!(report.clashes > 0);
+        fs::read(out).unwrap()
+    };
+    let bytes = once(1);
+    assert!(bytes == once(3));
+    let found = swath_table::items::read_items(bytes::Bytes::from(bytes)).unwrap();
+    for (found, item) in found.iter().zip(&items) {
+        assert_eq!(canonical(found).unwrap(), canonical(item).unwrap());
+    }
 }

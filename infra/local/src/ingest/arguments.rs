@@ -77,6 +77,10 @@ pub(crate) struct IngestArgs {
     /// Count what would be taken; nothing is written.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Reads every file of items back before it goes into the lake, and compares its items with those that came: members in any
+    /// order, all values as they were spelled. A difference stops the run. Of `--bulk`, the files that are merged later.
+    #[arg(long, conflicts_with_all = ["dry_run", "skip_ingest"])]
+    pub(crate) check_roundtrip: bool,
     /// Write EarthCatalog's index of ids anew when all is taken in, as `swath maintain --update-hash-index` does.
     #[arg(long, conflicts_with_all = ["dry_run", "skip_ingest"])]
     pub(crate) update_hash_index: bool,

@@ -17,6 +17,7 @@ pub(super) struct Tally {
     pub(super) rows: AtomicU64,
     pub(super) files: AtomicU64,
     pub(super) rejected: AtomicU64,
+    pub(super) checked: AtomicU64,
 }
 
 /// Writes what it is sent.
@@ -51,6 +52,8 @@ impl Queue for Writes {
     async fn send(&self, messages: Vec<Message>) -> Result<(), QueueError> {
         for result in swath_write::write(&messages, &self.context).await {
             let written = result.map_err(|error| undone(&error))?;
+            let checked = written.checked as u64;
+            self.tally.checked.fetch_add(checked, Ordering::Relaxed);
             let rejected = written.rejected.len() as u64;
             self.tally.rejected.fetch_add(rejected, Ordering::Relaxed);
         }

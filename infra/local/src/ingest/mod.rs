@@ -14,7 +14,7 @@ use swath_core::intake::ListSource;
 pub(crate) use arguments::{IngestArgs, QuarantineCommand, RunsArgs};
 pub use pipeline::IngestCommandError;
 use pipeline::Report;
-pub(crate) use pipeline::{World, accesses, sources};
+pub(crate) use pipeline::{Opening, World, accesses, sources};
 pub(crate) use quarantine::{command as quarantine, records as kept};
 
 use crate::exit::Exit;
@@ -62,8 +62,12 @@ async fn take_in(arguments: &IngestArgs) -> Result<Exit, IngestCommandError> {
     let Some(out) = arguments.out.as_deref().filter(|_| !arguments.dry_run) else {
         return scan(&asks, sources, arguments.json).await;
     };
+    let opening = Opening {
+        publish_db: arguments.publish_db,
+        check_roundtrip: arguments.check_roundtrip,
+    };
     let (grid, fetches) = (&arguments.grid, arguments.concurrency);
-    let world = World::open(out, grid, sources, fetches, arguments.publish_db).await?;
+    let world = World::open(out, grid, sources, fetches, opening).await?;
     let mut exit = Exit::Empty;
     for ask in &asks {
         let report = if arguments.skip_inventory {
@@ -162,6 +166,9 @@ fn tell(report: &Report, as_json: bool) {
         ("files registered", report.files_registered),
     ] {
         text.push_str(&line(name, figure));
+    }
+    if report.items_checked > 0 {
+        text.push_str(&line("items read back equal", report.items_checked));
     }
     if report.status.rejected > 0 {
         text.push_str("what was rejected is kept: swath quarantine list\n");

@@ -113,6 +113,15 @@ pub(crate) struct World {
     fetches: NonZeroUsize,
 }
 
+/// How a lake is opened for writing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Opening {
+    /// Whether each commit publishes a database for `EarthCatalog`.
+    pub(crate) publish_db: bool,
+    /// Whether files of items are read back before they are put.
+    pub(crate) check_roundtrip: bool,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Report {
@@ -125,6 +134,8 @@ pub(super) struct Report {
     pub(super) rows_written: u64,
     /// New data files in the table.
     pub(super) files_registered: u64,
+    /// Items that were read back from their files and are those that came, where that was asked for.
+    pub(super) items_checked: u64,
 }
 
 /// Takes how buckets are reached, as `--bucket` and `--unsigned` say it.
@@ -153,19 +164,19 @@ pub(crate) fn sources(accesses: BucketAccesses) -> Result<Sources, IngestCommand
 }
 
 impl World {
-    /// Opens the lake for writing; with `publish_db` each commit publishes a database for `EarthCatalog`.
+    /// Opens the lake for writing.
     pub(crate) async fn open(
         lake: &str,
         grid: &GridSpec,
         sources: Sources,
         fetches: u16,
-        publish_db: bool,
+        opening: Opening,
     ) -> Result<Self, IngestCommandError> {
         let lake = store::open(lake).map_err(IngestCommandError::Lake)?;
         let config = swath_commit::Config {
             lake: lake.uri.clone(),
             grid: grid.clone(),
-            publish_db,
+            publish_db: opening.publish_db,
             concurrency: NonZeroUsize::MIN,
             time_needed: std::time::Duration::ZERO,
         };
@@ -189,8 +200,10 @@ impl World {
         let grid = grid
             .open(regions.as_deref(), options)
             .map_err(IngestCommandError::Grid)?;
+        let mut context = swath_write::Context::new(lake.clone(), commits, clock, grid);
+        context.check_roundtrip = opening.check_roundtrip;
         let write = Arc::new(Writes {
-            context: swath_write::Context::new(lake.clone(), commits, clock, grid),
+            context,
             tally: Arc::clone(&tally),
         });
         Ok(Self {
@@ -335,6 +348,7 @@ impl World {
             items_processed: self.tally.items.load(Ordering::Relaxed),
             rows_written: self.tally.rows.load(Ordering::Relaxed),
             files_registered: self.tally.files.load(Ordering::Relaxed),
+            items_checked: self.tally.checked.load(Ordering::Relaxed),
             status,
         })
     }

@@ -14,7 +14,7 @@ use swath_core::RunId;
 use swath_core::intake::{IngestChunk, Intake, Rasters};
 
 use super::arguments::{ExplainArgs, QuarantineArgs, QuarantineCommand};
-use super::pipeline::{IngestCommandError, World, accesses, sources};
+use super::pipeline::{IngestCommandError, Opening, World, accesses, sources};
 use crate::exit::Exit;
 use crate::run::{CommandError, print_json, print_text};
 
@@ -148,7 +148,8 @@ fn entry(kept: &Kept) -> Option<Entry> {
 async fn replay(arguments: &QuarantineArgs) -> Result<Exit, IngestCommandError> {
     let accesses = accesses(&arguments.bucket, arguments.unsigned)?;
     let sources = sources(accesses)?;
-    let world = World::open(&arguments.lake, &arguments.grid, sources, 64, false).await?;
+    let opening = Opening::default();
+    let world = World::open(&arguments.lake, &arguments.grid, sources, 64, opening).await?;
     let kept = all(&world.lake, arguments.code.as_deref()).await?;
     let before: BTreeMap<&str, &Kept> =
         kept.iter().map(|kept| (kept.path.as_str(), kept)).collect();

@@ -3,9 +3,11 @@
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array as _, RecordBatch, RecordBatchReader as _};
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::file::reader::ChunkReader;
 use swath_core::TableName;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::draft::push_key;
 use super::foreign;
@@ -13,7 +15,8 @@ use super::place::{self, PROPERTY_COLUMNS, Shape};
 use crate::columns::{Columns, bytes, text};
 use crate::geometry::text::push_number;
 use crate::geometry::wkb;
-use crate::json::{Document, Member};
+use crate::json::{Document, Member, canonical};
+use crate::stac_geoparquet::{Decoder, FOOTER};
 use crate::{TableError, instant, reader};
 
 const TABLE: TableName = TableName::StacItems;
@@ -28,13 +31,41 @@ pub fn read_items<R: ChunkReader + 'static>(input: R) -> Result<Vec<String>, Tab
         .collect()
 }
 
+/// Reads a file back and compares its items with those that went in, by their hashes ([`ItemRow::content`](super::ItemRow)).
+///
+/// # Errors
+/// When the items are not the same, or the bytes are not a whole file.
+pub fn check_items(file: &Bytes, contents: impl Iterator<Item = u128>) -> Result<(), TableError> {
+    let mut read = Vec::new();
+    for item in ItemReader::open(file.clone())? {
+        // A text that is no item cannot have the hash of one.
+        let text = canonical(&item?.0).unwrap_or_default();
+        read.push(xxh3_128(text.as_bytes()));
+    }
+    let mut written: Vec<u128> = contents.collect();
+    read.sort_unstable();
+    written.sort_unstable();
+    if read == written {
+        return Ok(());
+    }
+    let items = written.len();
+    Err(TableError::NotGivenBack { items })
+}
+
 /// Items of a file one after another, as JSON text with the hash that the file has of it; a batch of rows is held. Of a
-/// file that others made, as stac-geoparquet or for EarthCatalog, the hash is empty.
+/// file of stac-geoparquet, ours or another's, or of EarthCatalog, the hash is empty.
 pub struct ItemReader {
     batches: ParquetRecordBatchReader,
     batch: Option<RecordBatch>,
     row: usize,
-    is_foreign: bool,
+    form: Form,
+}
+
+/// What a file's rows are.
+enum Form {
+    Table,
+    StacGeoparquet(Decoder),
+    Foreign,
 }
 
 impl std::fmt::Debug for ItemReader {
@@ -49,9 +80,16 @@ impl ItemReader {
     /// # Errors
     /// When the bytes are not a whole Parquet file.
     pub fn open<R: ChunkReader + 'static>(input: R) -> Result<Self, TableError> {
-        let batches = reader::open(TABLE, input, None)?;
+        let (batches, footer) = reader::open_with_footer(TABLE, input, FOOTER)?;
+        let schema = batches.schema();
+        let decoder = footer.and_then(|footer| Decoder::new(&footer, &schema));
+        let form = match decoder {
+            Some(decoder) => Form::StacGeoparquet(decoder),
+            None if foreign::is_foreign(&schema) => Form::Foreign,
+            None => Form::Table,
+        };
         Ok(Self {
-            is_foreign: foreign::is_foreign(&batches.schema()),
+            form,
             batches,
             batch: None,
             row: 0,
@@ -61,16 +99,19 @@ impl ItemReader {
     fn read(&mut self) -> Result<Option<(String, String)>, TableError> {
         loop {
             if let Some(batch) = self.batch.as_ref().filter(|b| self.row < b.num_rows()) {
-                if self.is_foreign {
-                    let item = foreign::item(batch, self.row)?;
-                    self.row += 1;
-                    return Ok(Some((item, String::new())));
-                }
-                let item = decode(batch, self.row)?;
-                let hashes = Columns::new(TABLE, batch).text("content_hash")?;
-                let hash = text(hashes, self.row).unwrap_or_default().to_owned();
+                let row = self.row;
                 self.row += 1;
-                return Ok(Some((item, hash)));
+                let item = match &self.form {
+                    Form::StacGeoparquet(decoder) => decoder.item(batch, row)?,
+                    Form::Foreign => foreign::item(batch, row)?,
+                    Form::Table => {
+                        let item = decode(batch, row)?;
+                        let hashes = Columns::new(TABLE, batch).text("content_hash")?;
+                        let hash = text(hashes, row).unwrap_or_default().to_owned();
+                        return Ok(Some((item, hash)));
+                    }
+                };
+                return Ok(Some((item, String::new())));
             }
             let Some(next) = self.batches.next() else {
                 return Ok(None);
@@ -79,10 +120,10 @@ impl ItemReader {
                 table: TABLE,
                 source,
             })?;
-            self.batch = Some(if self.is_foreign {
-                reader::named(TABLE, &next)?
-            } else {
-                crate::writer::conform(TABLE, &next)?
+            self.batch = Some(match self.form {
+                Form::StacGeoparquet(_) => next,
+                Form::Foreign => reader::named(TABLE, &next)?,
+                Form::Table => crate::writer::conform(TABLE, &next)?,
             });
             self.row = 0;
         }

@@ -9,7 +9,7 @@ use super::{ItemError, ItemRow, Value};
 use crate::geometry::text::push_number;
 use crate::geometry::{Geometry, wkb};
 use crate::instant;
-use crate::json::{Document, Member};
+use crate::json::{Document, JsonError, Member};
 
 /// An item's row in the making.
 pub(super) struct Draft<'a> {
@@ -345,6 +345,21 @@ impl<'a> Draft<'a> {
         text.push('}');
         self.set_text(place::STAC_REST, &text);
     }
+}
+
+/// Reads an item's text without making a row of it.
+pub(super) fn canonical(text: &str) -> Result<String, ItemError> {
+    let document = Document::read(text)?;
+    check_type(&document)?;
+    let id = document.members.iter().find(|member| member.key == "id");
+    if id.and_then(Member::as_str).is_none_or(|id| id.is_empty()) {
+        return Err(ItemError::NoId);
+    }
+    // What was read as text is written as text.
+    String::from_utf8(document.canonical).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        ItemError::Json(JsonError::Syntax { at })
+    })
 }
 
 fn check_type(document: &Document<'_>) -> Result<(), ItemError> {

@@ -39,7 +39,7 @@ const TEXTS: [&str; 4] = ["stac_extensions", "bbox", "links", "assets"];
 const NO_MEMBERS: [&str; 2] = ["grid_partition", "geometry_bbox"];
 
 /// Why a value cannot be read.
-type Unreadable = &'static str;
+pub(crate) type Unreadable = &'static str;
 
 /// Says whether a file is none of ours: without `stac_rest` and `content_hash` its rows are not whole items.
 pub(super) fn is_foreign(schema: &Schema) -> bool {
@@ -102,7 +102,7 @@ fn bbox(sides: &Map<String, Value>) -> Value {
 }
 
 /// Returns a row's value; `None` for null.
-fn value(array: &dyn Array, row: usize) -> Result<Option<Value>, Unreadable> {
+pub(crate) fn value(array: &dyn Array, row: usize) -> Result<Option<Value>, Unreadable> {
     if !array.is_valid(row) || matches!(array.data_type(), DataType::Null) {
         return Ok(None);
     }

@@ -8,14 +8,14 @@
 mod batch;
 mod decode;
 mod draft;
-mod foreign;
+pub(crate) mod foreign;
 mod place;
 mod record;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use batch::{Placed, batch, encode_partition};
-pub use decode::{ItemReader, decode, read_items};
+pub use decode::{ItemReader, check_items, decode, read_items};
 
 use swath_core::{Class, Classify};
 
@@ -100,6 +100,14 @@ impl ItemRow {
     /// [`json`](crate::json). Members of a wrong type are no error: they are kept and counted in [`ItemRow::clashes`].
     pub fn parse(text: &str) -> Result<Self, ItemError> {
         Draft::read(text).map(Draft::finish)
+    }
+
+    /// Returns the canonical text of an item that [`ItemRow::parse`] would take.
+    ///
+    /// # Errors
+    /// As [`ItemRow::parse`].
+    pub fn canonical(text: &str) -> Result<String, ItemError> {
+        draft::canonical(text)
     }
 
     /// Returns the id.

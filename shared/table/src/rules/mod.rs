@@ -24,7 +24,7 @@ use swath_core::{Class, Classify, chain};
 pub use self::repair::{Repair, Repairs};
 pub use self::schema::SchemaCacheError;
 use self::schema::Schemas;
-use crate::ItemRow;
+use crate::{ItemError, ItemRow};
 
 /// Faults of one item that are told; the rest is counted.
 const TOLD: usize = 8;
@@ -217,12 +217,23 @@ impl Rules {
     pub fn admit(&self, text: &str) -> Result<Admitted, Refusal> {
         let repaired = repair::repair(text, &self.repairs);
         let text = repaired.as_ref().map_or(text, |mended| &mended.text);
-        let row = ItemRow::parse(text).map_err(|error| Refusal {
-            code: error.code(),
-            reason: chain(&error),
-        })?;
+        let row = row_of(text)?;
         self.check(text, &row)?;
         Ok(Admitted { row, repaired })
+    }
+
+    /// Reads an item as [`Rules::admit`] does; returns its canonical text rather than its row.
+    ///
+    /// # Errors
+    /// As [`Rules::admit`].
+    pub fn admit_text(&self, text: &str) -> Result<(String, Option<Repaired>), Refusal> {
+        let repaired = repair::repair(text, &self.repairs);
+        let text = repaired.as_ref().map_or(text, |mended| &mended.text);
+        if self.validation != Validation::None {
+            self.check(text, &row_of(text)?)?;
+        }
+        let canonical = ItemRow::canonical(text).map_err(|error| refused(&error))?;
+        Ok((canonical, repaired))
     }
 
     fn check(&self, text: &str, row: &ItemRow) -> Result<(), Refusal> {
@@ -240,5 +251,16 @@ impl Rules {
             schemas.check(&item, &mut faults);
         }
         faults.into_refusal().map_or(Ok(()), Err)
+    }
+}
+
+fn row_of(text: &str) -> Result<ItemRow, Refusal> {
+    ItemRow::parse(text).map_err(|error| refused(&error))
+}
+
+fn refused(error: &ItemError) -> Refusal {
+    Refusal {
+        code: error.code(),
+        reason: chain(error),
     }
 }
