@@ -5,7 +5,7 @@ Usage: archive_days.py SWATH NEW_FOLDER [KEYS] [DAYS]
 A bucket of KEYS objects (20,000 unless said) lies in memory and on disk as small items; every day one key in a hundred is
 new, changed or gone, an inventory is written, taken in `--against` that of yesterday, and the lake is maintained. Checked each
 day by PyIceberg: exactly the bucket's items in their versions. At the end a census finds nothing, and snapshots and files
-have not grown with the days. With 1,000,000 keys it takes some hours and 10 GB.
+have not grown with the days. 100,000 keys take some seven minutes.
 """
 
 import csv

@@ -22,9 +22,10 @@ const SKEW_SECONDS: i64 = 300;
 /// Bytes of an answer that are read.
 const LARGEST: usize = 64 << 10;
 
-/// Functions that run at once when there is much to do, with the template's defaults: searches, downloads, repairs, and the
-/// five that each other function's mapping starts with. An account may begin with a quota of ten.
-const AT_ONCE: u64 = 4 + 10 + 2 + 5 * 5;
+/// Functions that run at once when there is much to do, by the template's defaults: four searches, ten downloads and ingests,
+/// two commits, repairs and maintenances, and the five that the mappings of plan, list and write start with. An account may
+/// begin with a quota of ten.
+const AT_ONCE: u64 = 4 + 2 * 10 + 3 * 2 + 3 * 5;
 
 #[derive(Debug, Serialize)]
 struct Finding {
