@@ -47,11 +47,10 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pace::BUDGET;
 
     #[test]
     fn a_batch_is_begun_only_with_time_for_all_its_attempts() {
         let config = Config::read(&Env::of([("SWATH_LAKE", "/lake")])).unwrap();
-        assert!(config.time_needed > BUDGET);
+        assert!(config.time_needed > swath_cloud::retry::Policy::CONTENDED.budget);
     }
 }

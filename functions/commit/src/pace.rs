@@ -1,24 +1,14 @@
 //! How long a commit goes on when others are first.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use rand::Rng as _;
 use swath_cloud::clock::Clock;
+use swath_cloud::retry::Policy;
 use swath_lake::Pace;
 use time::OffsetDateTime;
 
-/// The first wait's upper bound; each further one doubles it.
-const BASE: Duration = Duration::from_millis(50);
-
-/// The upper bound of any wait.
-const CAP: Duration = Duration::from_secs(2);
-
-/// The time after which no further attempt begins: well within what a queue waits before it delivers again.
-pub(crate) const BUDGET: Duration = Duration::from_mins(1);
-
-/// Waits of random length, so that writers that met do not meet again, until a moment is reached.
+/// Waits until a moment is reached, after which no further attempt begins.
 #[derive(Debug)]
 pub(crate) struct Patience {
     clock: Arc<dyn Clock>,
@@ -29,7 +19,7 @@ impl Patience {
     /// Begins now.
     pub(crate) fn new(clock: &Arc<dyn Clock>) -> Self {
         Self {
-            until: clock.now() + BUDGET,
+            until: clock.now() + Policy::CONTENDED.budget,
             clock: Arc::clone(clock),
         }
     }
@@ -42,20 +32,17 @@ impl Pace for Patience {
     }
 
     async fn again(&self, attempts: u32) -> bool {
-        let bound = BASE
-            .saturating_mul(1 << attempts.saturating_sub(1).min(16))
-            .min(CAP);
-        let wait = rand::rng().random_range(Duration::ZERO..=bound);
-        if self.clock.now() + wait > self.until {
-            return false;
-        }
-        self.clock.sleep(wait).await;
-        true
+        let clock = self.clock.as_ref();
+        Policy::CONTENDED
+            .wait_until(self.until, attempts, clock)
+            .await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use swath_cloud::clock::testing::FakeClock;
 
     use super::*;
@@ -70,8 +57,11 @@ mod tests {
             attempts += 1;
         }
         let waits = fake.waits();
-        assert!(waits.iter().sum::<Duration>() <= BUDGET);
-        assert!(waits[0] <= BASE && waits.iter().all(|wait| *wait <= CAP));
+        let Policy {
+            base, cap, budget, ..
+        } = Policy::CONTENDED;
+        assert!(waits.iter().sum::<Duration>() <= budget);
+        assert!(waits[0] <= base && waits.iter().all(|wait| *wait <= cap));
         assert!(waits.len() > 30, "{} waits", waits.len());
     }
 }

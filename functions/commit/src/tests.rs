@@ -266,7 +266,10 @@ async fn an_outcome_that_cannot_be_told_is_uncertain_and_the_next_delivery_finds
         "{}",
         swath_core::chain(error)
     );
-    assert!(world.clock.waits().iter().sum::<Duration>() <= crate::pace::BUDGET);
+    assert!(
+        world.clock.waits().iter().sum::<Duration>()
+            <= swath_cloud::retry::Policy::CONTENDED.budget
+    );
     world.pointer.recover();
     let results = commit(&batch, &world.context).await;
     assert_eq!(added(&results[0]), (0, 2));

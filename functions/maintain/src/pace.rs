@@ -1,15 +1,13 @@
 //! How long a step goes on when others commit first.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use rand::Rng as _;
+use swath_cloud::retry::Policy;
 use swath_lake::Pace;
 use time::OffsetDateTime;
 
 use crate::Terms;
 
-/// Waits of random length that grow to two seconds, for a minute.
+/// Waits as commits do, and begins no part of a work that there is no time for.
 #[derive(Debug)]
 pub struct Patience<'a> {
     terms: Terms<'a>,
@@ -20,7 +18,7 @@ impl<'a> Patience<'a> {
     /// Begins now.
     pub fn new(terms: Terms<'a>) -> Self {
         Self {
-            until: terms.clock.now() + Duration::from_mins(1),
+            until: terms.clock.now() + Policy::CONTENDED.budget,
             terms,
         }
     }
@@ -33,15 +31,10 @@ impl Pace for Patience<'_> {
     }
 
     async fn again(&self, attempts: u32) -> bool {
-        let bound = Duration::from_millis(50)
-            .saturating_mul(1 << attempts.saturating_sub(1).min(16))
-            .min(Duration::from_secs(2));
-        let wait = rand::rng().random_range(Duration::ZERO..=bound);
-        if self.terms.clock.now() + wait > self.until {
-            return false;
-        }
-        self.terms.clock.sleep(wait).await;
-        true
+        let clock = self.terms.clock;
+        Policy::CONTENDED
+            .wait_until(self.until, attempts, clock)
+            .await
     }
 
     fn may_go_on(&self) -> bool {

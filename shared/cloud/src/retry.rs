@@ -64,6 +64,30 @@ impl Policy {
         budget: Duration::from_secs(15),
     };
 
+    /// What writers of one table wait when others were first: well within what a queue waits before it delivers again.
+    pub const CONTENDED: Self = Self {
+        attempts: u32::MAX,
+        base: Duration::from_millis(50),
+        cap: Duration::from_secs(2),
+        longest: Duration::ZERO,
+        budget: Duration::from_mins(1),
+    };
+
+    /// Waits before the next call, after `attempts` of them; answers false, without a wait, when it would last beyond `until`.
+    pub async fn wait_until(
+        &self,
+        until: OffsetDateTime,
+        attempts: u32,
+        clock: &dyn Clock,
+    ) -> bool {
+        let wait = self.jitter(attempts, false);
+        if clock.now() + wait > until {
+            return false;
+        }
+        clock.sleep(wait).await;
+        true
+    }
+
     /// Runs `call` (which gets the attempt's number, from 1) until it succeeds or trying again is of no use.
     ///
     /// # Errors
@@ -118,7 +142,11 @@ impl Policy {
 
     /// Full jitter: anything from nothing to the doubled base, so that many clients do not come back together.
     fn jitter(&self, attempt: u32, asked: bool) -> Duration {
-        let doublings = if asked { 0 } else { (attempt - 1).min(16) };
+        let doublings = if asked {
+            0
+        } else {
+            attempt.saturating_sub(1).min(16)
+        };
         let bound = self.base.saturating_mul(1 << doublings).min(self.cap);
         rand::rng().random_range(Duration::ZERO..=bound)
     }
