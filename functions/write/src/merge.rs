@@ -19,7 +19,7 @@ use crate::write::{Told, fail, tell};
 use crate::{Context, WriteError, Written};
 
 const TABLE: TableName = TableName::StacItems;
-/// Bytes of files that are merged into one: some three times as much is held in memory.
+/// Bytes of files that are merged into one: all of them are held in memory, and their rows in parts.
 const GROUP: u64 = 8 << 20;
 /// Partitions that are merged at the same time.
 const AT_ONCE: usize = 2;

@@ -27,7 +27,7 @@ const AT_ONCE: usize = 8;
 pub struct Compaction {
     /// Small files that a partition must have before they are merged.
     pub threshold: usize,
-    /// Size that merged files aim at, bytes; some five times as much is held in memory.
+    /// Size that merged files aim at, bytes; several times as much is held in memory (`tests/bench/README.md`).
     pub target_bytes: u64,
     /// Bytes that are merged at most, in one commit; the rest is for the next time. As many as there are when absent.
     pub most_bytes: Option<u64>,
