@@ -22,6 +22,9 @@ use crate::snapshot::{Change, stage};
 /// Files that are fetched at the same time.
 const AT_ONCE: usize = 8;
 
+/// Bytes that are used at least for reading files side by side.
+const LEAST_MEMORY: usize = 16 << 20;
+
 /// When files are worth merging, and how far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compaction {
@@ -76,6 +79,8 @@ struct Replace<'a> {
     table: TableName,
     groups: Vec<Group>,
     figures: Compacted,
+    /// Bytes that may be used for reading files side by side.
+    memory: usize,
     pace: &'a dyn Pace,
 }
 
@@ -169,6 +174,9 @@ impl Lake {
                 buckets_scanned: buckets.len() as u64,
                 ..Compacted::default()
             },
+            memory: usize::try_from(how.target_bytes.saturating_mul(2))
+                .unwrap_or(usize::MAX)
+                .max(LEAST_MEMORY),
             pace,
         };
         let all_theirs = schema::has_more(table, &base.metadata) || base.check_spec().is_err();
@@ -245,14 +253,13 @@ impl Replace<'_> {
         partition: Option<&Partition>,
         mut inputs: Vec<LiveFile>,
     ) -> Result<(), LakeError> {
-        let (lake, table) = (self.lake, self.table);
-        let mut bytes = lake.fetch_all(table, &inputs).await?;
+        let (lake, table, memory) = (self.lake, self.table, self.memory);
         while let [first, _, ..] = &inputs[..] {
-            let (location, given) = (first.location.clone(), bytes.clone());
-            let merged = blocking(&location, move || merge::every_row(table, &given)).await?;
-            match merged {
+            let location = first.location.clone();
+            let files = lake.fetch_all(table, &inputs).await?;
+            let merge = move || merge::every_row(table, files, memory);
+            match blocking(&location, merge).await? {
                 Ok(encoded) => {
-                    drop(bytes);
                     let (location, facts) = lake.put_merged(table, partition, encoded).await?;
                     self.groups.push(Group {
                         partition: partition.cloned(),
@@ -266,7 +273,6 @@ impl Replace<'_> {
                     place: Some(place),
                     source,
                 }) if source.class() == Class::Invalid && place < inputs.len() => {
-                    bytes.remove(place);
                     let location = inputs.remove(place).location;
                     let error = swath_core::chain(&source);
                     tracing::warn!(location, error, "a file is not merged");

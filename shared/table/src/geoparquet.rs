@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array as _, Float64Array};
+use arrow_array::{Array as _, BinaryArray, Float64Array, StructArray};
 use serde_json::json;
 use swath_core::TableName;
 
@@ -24,13 +24,22 @@ impl Summary {
     /// Takes in the geometries of one batch of `stac_items`.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
         let named = Columns::new(TableName::StacItems, batch);
-        let geometries = named.binary("geometry")?;
+        self.add_types(named.binary("geometry")?);
+        self.add_boxes(named.typed("geometry_bbox", |array| array.as_struct_opt())?);
+        Ok(())
+    }
+
+    /// Takes in the types of geometries in WKB.
+    pub(crate) fn add_types(&mut self, geometries: &BinaryArray) {
         for row in 0..geometries.len() {
             if let Some(name) = columns::bytes(geometries, row).and_then(wkb::type_name) {
                 self.types.insert(name);
             }
         }
-        let bbox = named.typed("geometry_bbox", |array| array.as_struct_opt())?;
+    }
+
+    /// Takes in the boxes round geometries, members `xmin`, `ymin`, `xmax` and `ymax`.
+    pub(crate) fn add_boxes(&mut self, bbox: &StructArray) {
         let side = |name| {
             bbox.column_by_name(name)
                 .and_then(|array| array.as_primitive_opt::<Float64Type>())
@@ -38,7 +47,7 @@ impl Summary {
         let (Some(xmin), Some(ymin), Some(xmax), Some(ymax)) =
             (side("xmin"), side("ymin"), side("xmax"), side("ymax"))
         else {
-            return Ok(());
+            return;
         };
         let least = |array: &Float64Array| array.iter().flatten().reduce(f64::min);
         let most = |array: &Float64Array| array.iter().flatten().reduce(f64::max);
@@ -47,7 +56,6 @@ impl Summary {
         {
             self.widen([x0, y0, x1, y1]);
         }
-        Ok(())
     }
 
     /// Takes in one geometry: `GeoParquet`'s name of its type, and the box round it.

@@ -3,24 +3,29 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema};
 use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection,
+    ParquetRecordBatchReaderBuilder,
 };
-use parquet::basic::Type;
+use parquet::basic::{PageType, Type};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 pub use parquet::file::reader::ChunkReader;
 use parquet::schema::types::{SchemaDescriptor, TypePtr};
 use swath_core::TableName;
 
 use crate::TableError;
 use crate::schema::{Column, FIELD_ID_KEY, of};
+
+/// Rows of a file that are read at once, however many bytes they are.
+const FEWEST_AT_ONCE: usize = 16;
+/// Rows of a file that are read at once, however few bytes they are said to be.
+const MOST_AT_ONCE: usize = 4096;
 
 /// Opens a file and reads the named columns, all of them when `columns` is `None`; a name that the file lacks is left out.
 pub(crate) fn open<R: ChunkReader + 'static>(
@@ -134,12 +139,14 @@ pub fn read<R: ChunkReader + 'static>(
         .collect()
 }
 
-/// A file that is in memory as it is written, whose rows are read in parts.
+/// A file that is in memory as it is written, whose rows or columns are read in parts.
 pub(crate) struct Parts {
     table: TableName,
     bytes: Bytes,
     metadata: ArrowReaderMetadata,
     rows: usize,
+    /// For each of the table's columns, which of the file's it is.
+    roots: Vec<usize>,
 }
 
 impl Parts {
@@ -147,22 +154,30 @@ impl Parts {
     pub(crate) fn open(table: TableName, bytes: Bytes) -> Result<Self, TableError> {
         let options = ArrowReaderOptions::new()
             .with_skip_arrow_metadata(true)
-            .with_page_index_policy(PageIndexPolicy::Optional);
+            .with_encoding_stats_as_mask(false);
         let metadata = ArrowReaderMetadata::load(&bytes, options);
         let metadata = metadata.map_err(|source| TableError::Read { table, source })?;
-        let none = RecordBatch::new_empty(Arc::clone(metadata.schema()));
-        crate::writer::conform(table, &named(table, &none)?)?;
+        let none = named(
+            table,
+            &RecordBatch::new_empty(Arc::clone(metadata.schema())),
+        )?;
+        crate::writer::conform(table, &none)?;
+        let found = none.schema();
+        let columns = of(table).columns.iter();
+        let roots = columns.map(|column| found.index_of(column.name));
+        let roots: Result<_, ArrowError> = roots.collect();
         let rows = metadata.metadata().file_metadata().num_rows();
         Ok(Self {
             table,
             bytes,
-            metadata,
             rows: usize::try_from(rows).unwrap_or(0),
+            roots: roots.map_err(|source| TableError::Rows { table, source })?,
+            metadata,
         })
     }
 
-    pub(crate) fn table(&self) -> TableName {
-        self.table
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -171,11 +186,24 @@ impl Parts {
 
     /// Returns how many bytes of texts there are, fewer where they repeat.
     pub(crate) fn text_bytes(&self) -> usize {
-        let groups = self.metadata.metadata().row_groups().iter();
-        let columns = groups.flat_map(RowGroupMetaData::columns);
-        let texts = columns.filter(|column| column.column_type() == Type::BYTE_ARRAY);
-        let bytes: i64 = texts.map(ColumnChunkMetaData::uncompressed_size).sum();
-        usize::try_from(bytes).unwrap_or(0)
+        let texts = self.chunks();
+        let texts = texts.filter(|chunk| chunk.column_type() == Type::BYTE_ARRAY);
+        texts.map(encoded_bytes).sum()
+    }
+
+    /// Returns how many bytes all rows take in memory, about.
+    pub(crate) fn decoded_bytes(&self) -> usize {
+        (0..self.roots.len()).map(|at| self.column_bytes(at)).sum()
+    }
+
+    /// Returns how many bytes a column takes in memory, about.
+    pub(crate) fn column_bytes(&self, at: usize) -> usize {
+        self.chunks_of(at).map(decoded_bytes).sum()
+    }
+
+    /// Returns how many bytes are held at most, about, while a column is read a few rows at a time: a page of the widest.
+    pub(crate) fn page_bytes(&self) -> usize {
+        self.chunks().map(page_bytes).max().unwrap_or(0)
     }
 
     /// Reads some columns of every row.
@@ -183,34 +211,80 @@ impl Parts {
         let table = self.table;
         let builder = self.builder();
         let mask = mask(table, builder.parquet_schema(), names);
-        let read = self.finish(builder.with_projection(mask), self.rows)?;
-        let read: Vec<RecordBatch> = read
-            .iter()
-            .map(|batch| named(table, batch))
-            .collect::<Result<_, _>>()?;
+        let read = builder
+            .with_projection(mask)
+            .with_batch_size(self.rows.max(1));
+        let read = read.build();
+        let read = read.map_err(|source| TableError::Read { table, source })?;
+        let read = read.map(|batch| {
+            let batch = batch.map_err(|source| TableError::Rows { table, source })?;
+            named(table, &batch)
+        });
+        let read: Vec<RecordBatch> = read.collect::<Result<_, _>>()?;
         let schema = read
             .first()
             .map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
         let whole = concat_batches(&schema, &read);
-        whole.map_err(|source| TableError::Rows { table, source })
+        let whole = whole.map_err(|source| TableError::Rows { table, source })?;
+        self.check(whole.num_rows())?;
+        Ok(whole)
     }
 
-    /// Reads the rows at these places, which ascend, in all of the table's columns.
-    pub(crate) fn read(
-        &self,
-        places: impl ExactSizeIterator<Item = usize>,
-    ) -> Result<Vec<RecordBatch>, TableError> {
-        let (table, wanted) = (self.table, places.len());
-        let mut builder = self.builder();
-        if wanted < self.rows {
-            let ranges = places.map(|row| row..row + 1);
-            let selection = RowSelection::from_consecutive_ranges(ranges, self.rows);
-            builder = builder.with_row_selection(selection);
+    /// Checks that as many rows were read as the footer promises.
+    pub(crate) fn check(&self, rows: usize) -> Result<(), TableError> {
+        if rows == self.rows {
+            return Ok(());
         }
-        let read = self.finish(builder, wanted)?;
-        let read = read.iter();
-        read.map(|batch| crate::writer::conform(table, &named(table, batch)?))
-            .collect()
+        let (table, promised) = (self.table, self.rows);
+        let message = format!("{rows} rows where its footer promises {promised}");
+        let source = ParquetError::EOF(message);
+        Err(TableError::Read { table, source })
+    }
+
+    /// Reads every row, so many bytes of them at a time, in the table's columns.
+    pub(crate) fn batches(
+        &self,
+        bytes: usize,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, TableError>>, TableError> {
+        let table = self.table;
+        let rows = self.rows_in(self.decoded_bytes(), bytes);
+        let read = self.builder().with_batch_size(rows).build();
+        let read = read.map_err(|source| TableError::Read { table, source })?;
+        Ok(read.map(move |batch| {
+            let batch = batch.map_err(|source| TableError::Rows { table, source })?;
+            crate::writer::conform(table, &named(table, &batch)?)
+        }))
+    }
+
+    /// Reads one of the table's columns, so many bytes at a time.
+    pub(crate) fn column(
+        &self,
+        at: usize,
+        bytes: usize,
+    ) -> Result<impl Iterator<Item = Result<ArrayRef, TableError>> + use<>, TableError> {
+        let table = self.table;
+        let builder = self.builder();
+        let root = self.roots.get(at).copied();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), root);
+        let rows = self.rows_in(self.column_bytes(at), bytes);
+        let builder = builder.with_projection(mask).with_batch_size(rows);
+        let read = builder.build();
+        let read = read.map_err(|source| TableError::Read { table, source })?;
+        let field = of(table).arrow().fields().get(at).map(Arc::clone);
+        let schema = Arc::new(Schema::new(Vec::from_iter(field)));
+        Ok(read.map(move |batch| {
+            let failed = |source| TableError::Rows { table, source };
+            let columns = batch.map_err(failed)?.columns().to_vec();
+            // Also checks the type, and that there are values where the table demands them.
+            let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(failed)?;
+            Ok(Arc::clone(batch.column(0)))
+        }))
+    }
+
+    /// Returns how many rows of a column, or of all of them, take so many bytes.
+    fn rows_in(&self, all: usize, bytes: usize) -> usize {
+        let row = (all / self.rows.max(1)).max(1);
+        (bytes / row).clamp(FEWEST_AT_ONCE, MOST_AT_ONCE)
     }
 
     fn builder(&self) -> ParquetRecordBatchReaderBuilder<Bytes> {
@@ -218,24 +292,44 @@ impl Parts {
         ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
     }
 
-    /// Reads what a builder is made for, and checks that it is as many rows as the footer promises.
-    fn finish(
-        &self,
-        builder: ParquetRecordBatchReaderBuilder<Bytes>,
-        wanted: usize,
-    ) -> Result<Vec<RecordBatch>, TableError> {
-        let table = self.table;
-        let failed = |source| TableError::Rows { table, source };
-        let read = builder.with_batch_size(wanted.max(1)).build();
-        let read = read.map_err(|source| TableError::Read { table, source })?;
-        let read: Vec<RecordBatch> = read.collect::<Result<_, _>>().map_err(failed)?;
-        let rows: usize = read.iter().map(RecordBatch::num_rows).sum();
-        if rows != wanted {
-            let message = format!("{rows} rows where its footer promises {wanted}");
-            return Err(failed(ArrowError::ParquetError(message)));
-        }
-        Ok(read)
+    fn chunks(&self) -> impl Iterator<Item = &ColumnChunkMetaData> {
+        let groups = self.metadata.metadata().row_groups().iter();
+        groups.flat_map(RowGroupMetaData::columns)
     }
+
+    fn chunks_of(&self, at: usize) -> impl Iterator<Item = &ColumnChunkMetaData> {
+        let root = self.roots.get(at).copied();
+        let groups = self.metadata.metadata().row_groups().iter();
+        groups.flat_map(move |group| {
+            let schema = group.schema_descr();
+            let chunks = group.columns().iter().enumerate();
+            chunks
+                .filter(move |(leaf, _)| Some(schema.get_column_root_idx(*leaf)) == root)
+                .map(|(_, chunk)| chunk)
+        })
+    }
+}
+
+fn encoded_bytes(chunk: &ColumnChunkMetaData) -> usize {
+    usize::try_from(chunk.uncompressed_size()).unwrap_or(0)
+}
+
+/// Returns how many bytes a page of a chunk has at most, as far as all but the last are alike; without a count of them,
+/// all are one.
+fn page_bytes(chunk: &ColumnChunkMetaData) -> usize {
+    let pages = chunk.page_encoding_stats().into_iter().flatten();
+    let pages: usize = pages
+        .filter(|pages| pages.page_type != PageType::DICTIONARY_PAGE)
+        .map(|pages| usize::try_from(pages.count).unwrap_or(0))
+        .sum();
+    encoded_bytes(chunk) / pages.saturating_sub(1).max(1)
+}
+
+/// What writers do not tell is guessed: a text that repeats may take far more bytes than the file has.
+fn decoded_bytes(chunk: &ColumnChunkMetaData) -> usize {
+    let texts = chunk.unencoded_byte_array_data_bytes();
+    let texts = texts.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0));
+    encoded_bytes(chunk).max(texts)
 }
 
 #[cfg(test)]

@@ -25,6 +25,9 @@ const BYTES_PER_GROUP: usize = 64 << 20;
 /// Rows of a group at least, however fat they are.
 const FEWEST_PER_GROUP: usize = 1024;
 
+/// Bytes of texts, about, after which is looked whether a page is full; it is at 1 MiB.
+const BYTES_PER_LOOK: usize = 256 << 10;
+
 /// Rows up to which a file is a tiny one: a dictionary or a zstd context costs more there than all that it saves.
 const TINY: usize = 32;
 /// Rows from which a page index and a bloom filter find more than they weigh.
@@ -100,9 +103,16 @@ impl Expected {
         }
     }
 
-    fn rows_per_group(self) -> usize {
+    /// Returns how many rows a row group has at most.
+    pub(crate) fn rows_per_group(self) -> usize {
         let fitting = BYTES_PER_GROUP / (self.bytes / self.rows.max(1)).max(1);
         fitting.clamp(FEWEST_PER_GROUP, ROWS_PER_GROUP)
+    }
+
+    /// Returns after how many rows is looked whether a page is full: of fat rows, a thousand are a page many times over.
+    fn rows_per_look(self) -> usize {
+        let fitting = BYTES_PER_LOOK / (self.bytes / self.rows.max(1)).max(1);
+        fitting.clamp(16, 1024)
     }
 }
 
@@ -145,16 +155,9 @@ impl<W: Write + Send> FileWriter<W> {
         effort: Effort,
         expected: Expected,
     ) -> Result<Self, TableError> {
-        let failed = |source| TableError::Write { table, source };
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties(table, effort, expected))
-            // The embedded Arrow schema is 5 KiB per file and says nothing that the Parquet types do not.
-            .with_skip_arrow_metadata(true);
-        let arrow = schema::of(table).arrow();
-        let writer = ArrowWriter::try_new_with_options(output, arrow, options).map_err(failed)?;
         Ok(Self {
             table,
-            writer,
+            writer: arrow_writer(table, output, effort, expected)?,
             summary: Summary::default(),
             rows: 0,
         })
@@ -190,18 +193,43 @@ impl<W: Write + Send> FileWriter<W> {
     /// # Errors
     /// When the output takes no bytes.
     pub fn finish(mut self) -> Result<(W, u64), TableError> {
-        if self.table == TableName::StacItems {
-            let value = |key: &str, value| KeyValue::new(key.to_owned(), value);
-            let geo = value("geo", self.summary.to_json("geometry_bbox"));
-            self.writer.append_key_value_metadata(geo);
-            let stac = value("stac-geoparquet", r#"{"version":"1.0.0"}"#.to_owned());
-            self.writer.append_key_value_metadata(stac);
-        }
         let table = self.table;
+        for told in footer(table, &self.summary) {
+            self.writer.append_key_value_metadata(told);
+        }
         let failed = |source| TableError::Write { table, source };
         let output = self.writer.into_inner().map_err(failed)?;
         Ok((output, self.rows))
     }
+}
+
+/// Begins a file with the settings that files of a table have.
+pub(crate) fn arrow_writer<W: Write + Send>(
+    table: TableName,
+    output: W,
+    effort: Effort,
+    expected: Expected,
+) -> Result<ArrowWriter<W>, TableError> {
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties(table, effort, expected))
+        // The embedded Arrow schema is 5 KiB per file and says nothing that the Parquet types do not.
+        .with_skip_arrow_metadata(true);
+    let arrow = schema::of(table).arrow();
+    ArrowWriter::try_new_with_options(output, arrow, options)
+        .map_err(|source| TableError::Write { table, source })
+}
+
+/// Returns what the footer of a table's file says beyond Parquet.
+pub(crate) fn footer(table: TableName, summary: &Summary) -> Vec<KeyValue> {
+    if table != TableName::StacItems {
+        return Vec::new();
+    }
+    let geo = summary.to_json("geometry_bbox");
+    let stac = r#"{"version":"1.0.0"}"#.to_owned();
+    vec![
+        KeyValue::new("geo".to_owned(), geo),
+        KeyValue::new("stac-geoparquet".to_owned(), stac),
+    ]
 }
 
 fn properties(table: TableName, effort: Effort, expected: Expected) -> WriterProperties {
@@ -216,6 +244,7 @@ fn properties(table: TableName, effort: Effort, expected: Expected) -> WriterPro
         // Without a version: the same rows give the same bytes in every release that keeps the settings.
         .set_created_by("swath".to_owned())
         .set_max_row_group_row_count(Some(expected.rows_per_group()))
+        .set_write_batch_size(expected.rows_per_look())
         .set_statistics_enabled(statistics)
         .set_offset_index_disabled(!is_large)
         .set_sorting_columns(sorting(table));
