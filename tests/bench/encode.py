@@ -1,6 +1,6 @@
 """Runs `swath encode` beside its peers on one NDJSON file, in turns, and prints ratios of CPU seconds.
 
-Usage: encode.py SWATH ITEMS.ndjson [RESOLUTION]
+Usage: encode.py SWATH ITEMS.ndjson [RESOLUTION [ROUNDS]]
 
 With a resolution, partitions of H3 beside EarthCatalog's transform; without, one file beside rustac and stac-geoparquet. A
 peer that this Python cannot import is left out. CPU seconds are user and system of the whole process, so imports
@@ -72,9 +72,10 @@ def commands(swath, source, out, resolution):
 def main():
     swath, source, *rest = sys.argv[1:]
     resolution = rest[0] if rest else None
+    rounds = int(rest[1]) if len(rest) > 1 else ROUNDS
     figures = {}
     with tempfile.TemporaryDirectory(dir=Path(source).resolve().parent) as folder:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name, command in commands(swath, source, folder, resolution):
                 found = None if figures.get(name, []) is None else measure(command)
                 if found is None:

@@ -1,20 +1,29 @@
-"""Encodes real items, and has DuckDB, pyarrow, shapely and the GeoParquet validator judge the files.
+"""Encodes real items, and has PyIceberg, DuckDB, pyarrow, shapely and the GeoParquet validator judge the files.
 
 Usage: encode.py SWATH NEW_FOLDER REAL_DATA
 """
 
 import json
+import resource
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import geoparquet_validator
+import lake
 import pyarrow.parquet as parquet
 import shapely
+import values
+from pyiceberg.expressions import EqualTo
 from report import Fault, Report, none_of, same
+
+# A process that writes is killed each time a file of its has grown by such a part.
+PARTS = 16
 
 
 def texts(value):
@@ -106,6 +115,44 @@ class Judge:
         query = f"SELECT id, collection, assets, geometry, epoch_us(datetime) FROM read_parquet('{self.folder}/**/*.parquet', hive_partitioning = false)"  # noqa: S608
         return self.values(dict(zip(names, row, strict=True)) for row in duckdb.sql(query).fetchall())
 
+    def iceberg_partitions(self):
+        """The table of the partitions: the rows of its scan, and each item by its id, which the files' bounds must not hide."""
+        paths = sorted(map(str, self.folder.rglob("*.parquet")))
+        table = lake.register(self.out / "iceberg", "parts", paths)
+        rows = table.scan().to_arrow().to_pylist()
+        same(files=sum(parquet.read_metadata(path).num_rows for path in paths), iceberg=len(rows))
+        for name in {row["id"] for row in rows}:
+            found = table.scan(row_filter=EqualTo("id", name), selected_fields=("id",)).to_arrow().num_rows
+            same(by_id=found, in_all=sum(row["id"] == name for row in rows))
+        return self.values({**row, "datetime": round(row["datetime"].timestamp() * 1e6)} for row in rows)
+
+    def iceberg_items(self):
+        """The file of stac-geoparquet, member by member."""
+        table = lake.register(self.out / "iceberg", "items", [str(self.items_file)])
+        rows = map(values.from_row, table.scan().to_arrow().to_pylist())
+        return values.equal(list(self.items.values()), values.kept(self.items_file), rows)
+
+    def killed(self, *arguments):
+        """Kills the writer when a file has grown by a part, by two, and so on: whoever looks finds whole files or none."""
+        whole, found = self.out / "whole", 0
+        self.swath_does("encode", self.source, "--out", whole / "x.parquet", *arguments)
+        largest = max(path.stat().st_size for path in whole.rglob("*.parquet"))
+        for part in range(1, PARTS + 1):
+            # The last part is one byte short of the whole.
+            limit = largest * part // PARTS - (part == PARTS)
+            out = self.out / f"killed{part}"
+            command = [self.swath, "encode", self.source, "--out", out / "x.parquet", *arguments]
+            limited = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
+            done = subprocess.run(list(map(str, command)), capture_output=True, check=False, preexec_fn=limited)  # noqa: PLW1509
+            if done.returncode == 0:
+                raise Fault(f"nothing killed it at {limit} of {largest} bytes")
+            for path in out.rglob("*.parquet"):
+                parquet.read_table(path, partitioning=None)
+                found += 1
+            shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(whole)
+        return f"{PARTS} times killed, {found} files seen, all whole"
+
 
 def main():
     swath, out, data = sys.argv[1:]
@@ -115,6 +162,10 @@ def main():
     report.check("every file is GeoParquet", judge.rules)
     report.check("pyarrow reads the items' values", judge.pyarrow)
     report.check("DuckDB reads the items' values", judge.duckdb)
+    report.check("PyIceberg registers the partitions and reads the items' values", judge.iceberg_partitions)
+    report.check("PyIceberg registers a file of stac-geoparquet and reads its values", judge.iceberg_items)
+    for name, arguments in {"stac-geoparquet": (), "the table": ("--form", "table"), "partitions": ("--grid", "h3:1")}.items():
+        report.check(f"nobody sees half a file of {name}", partial(judge.killed, *arguments))
     report.finish()
 
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as parquet
 from duckdb_extensions import import_extension
 
 ITEMS, ROWS, FILES = "earthcatalog.stac_items", "swath.asset_rows", "swath.asset_files"
@@ -25,6 +26,46 @@ def open_catalog(base):
 
     uri = f"sqlite:///file:{base}/earthcatalog.db?mode=ro&uri=true"
     return SqlCatalog("earthcatalog", uri=uri, warehouse=f"{base}/warehouse", init_catalog_tables="false")
+
+
+def register(folder, name, paths):
+    """Makes an Iceberg table of Parquet files that lie anywhere: with their field ids if they have any, else by name."""
+    import logging
+
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.io import load_file_io
+    from pyiceberg.io.pyarrow import pyarrow_to_schema
+    from pyiceberg.partitioning import PartitionSpec
+    from pyiceberg.serializers import ToOutputFile
+    from pyiceberg.table.metadata import TableMetadataV2
+    from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+
+    # It warns of every column that has no bounds.
+    logging.getLogger("pyiceberg").setLevel(logging.ERROR)
+    folder = folder.resolve()
+    folder.mkdir(exist_ok=True)
+    catalog = SqlCatalog("files", uri=f"sqlite:///{folder}/catalog.db", warehouse=str(folder))
+    catalog.create_namespace_if_not_exists("files")
+    arrow = parquet.read_schema(paths[0])
+    if b"PARQUET:field_id" not in (arrow.field(0).metadata or {}):
+        table = catalog.create_table(f"files.{name}", schema=arrow)
+    else:
+        # Made by the catalog, the table would get ids of its own.
+        schema = pyarrow_to_schema(arrow)
+        metadata = TableMetadataV2(
+            location=f"{folder}/{name}",
+            last_column_id=schema.highest_field_id,
+            schemas=[schema],
+            current_schema_id=schema.schema_id,
+            partition_specs=[PartitionSpec()],
+            sort_orders=[UNSORTED_SORT_ORDER],
+            last_updated_ms=0,
+        )
+        path = f"{folder}/{name}.metadata.json"
+        ToOutputFile.table_metadata(metadata, load_file_io().new_output(path))
+        table = catalog.register_table(f"files.{name}", path)
+    table.add_files(paths)
+    return table
 
 
 def read(table, *columns):

@@ -1,6 +1,7 @@
 //! JSON as items need it: checked to the last byte, members kept as they were spelled, one canonical form for hashing.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 /// Objects and arrays inside one another.
 pub const MAX_DEPTH: usize = 128;
@@ -8,6 +9,10 @@ pub const MAX_DEPTH: usize = 128;
 pub const MAX_BYTES: usize = 16 << 20;
 /// Objects in one item: assets and links are objects, positions are not.
 pub const MAX_OBJECTS: usize = 65_536;
+/// Members up to which the order of the last object of as many is remembered; those of more share one place.
+const ORDERS: usize = 64;
+/// Bytes and members above which a scanner leaves nothing behind: most items are small.
+const LEFT: usize = 1 << 20;
 
 /// Text that is not JSON as an item may be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,16 +112,26 @@ impl<'a> Member<'a> {
 impl<'a> Document<'a> {
     /// Reads an object.
     pub(crate) fn read(text: &'a str) -> Result<Self, JsonError> {
+        Self::read_as(text, Place::Document)
+    }
+
+    /// Reads an object, its members and canonical text alone.
+    pub(crate) fn read_members(text: &'a str) -> Result<Self, JsonError> {
+        Self::read_as(text, Place::Members)
+    }
+
+    fn read_as(text: &'a str, place: Place) -> Result<Self, JsonError> {
         let mut scanner = Scanner::new(text)?;
         scanner.space();
         if scanner.peek() != Some(b'{') {
             scanner.value(0, Place::Elsewhere)?;
             return Err(JsonError::NotAnObject);
         }
-        scanner.value(0, Place::Document)?;
+        scanner.value(0, place)?;
         scanner.end()?;
-        let mut document = scanner.found;
-        document.canonical = scanner.out;
+        scanner.copy();
+        let mut document = std::mem::take(&mut scanner.found);
+        document.canonical = scanner.finish();
         Ok(document)
     }
 }
@@ -124,7 +139,7 @@ impl<'a> Document<'a> {
 /// Reads a JSON string.
 pub(crate) fn unquote(token: &str) -> Option<Cow<'_, str>> {
     let inner = token.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
+    if memchr::memchr(b'\\', inner.as_bytes()).is_some() {
         return serde_json::from_str(token).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(inner))
@@ -139,7 +154,8 @@ pub fn canonical(text: &str) -> Result<String, JsonError> {
     let mut scanner = Scanner::new(text)?;
     scanner.value(0, Place::Elsewhere)?;
     scanner.end()?;
-    String::from_utf8(scanner.out).map_err(|error| JsonError::Syntax {
+    scanner.copy();
+    String::from_utf8(scanner.finish()).map_err(|error| JsonError::Syntax {
         at: error.utf8_error().valid_up_to(),
     })
 }
@@ -148,6 +164,8 @@ pub fn canonical(text: &str) -> Result<String, JsonError> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Document,
+    /// A document whose properties and geometry nobody asks for.
+    Members,
     Properties,
     Elsewhere,
 }
@@ -158,13 +176,27 @@ type Span = (usize, usize, usize);
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    /// Where the text begins that is canonical as it stands and not copied yet; it ends at `at`.
+    run: usize,
     /// Bytes of white space skipped.
     spaces: usize,
     objects: usize,
     out: Vec<u8>,
+    scratch: Scratch,
+    found: Document<'a>,
+}
+
+/// What a scanner leaves to the next one of its thread.
+#[derive(Default)]
+struct Scratch {
     spans: Vec<Span>,
     sorted: Vec<u8>,
-    found: Document<'a>,
+    /// By the number of members, the order that the last object of so many was put into: alike objects come in rows.
+    orders: Vec<Vec<usize>>,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::default();
 }
 
 impl<'a> Scanner<'a> {
@@ -175,13 +207,23 @@ impl<'a> Scanner<'a> {
         Ok(Self {
             text,
             at: 0,
+            run: 0,
             spaces: 0,
             objects: 0,
             out: Vec::with_capacity(text.len()),
-            spans: Vec::new(),
-            sorted: Vec::new(),
+            scratch: SCRATCH.take(),
             found: Document::default(),
         })
+    }
+
+    /// Returns the canonical text.
+    fn finish(self) -> Vec<u8> {
+        let mut scratch = self.scratch;
+        scratch.spans.clear();
+        if scratch.spans.capacity() < LEFT && scratch.sorted.capacity() < LEFT {
+            SCRATCH.set(scratch);
+        }
+        self.out
     }
 
     fn peek(&self) -> Option<u8> {
@@ -193,10 +235,18 @@ impl<'a> Scanner<'a> {
     }
 
     fn space(&mut self) {
+        const fn is_space(byte: Option<u8>) -> bool {
+            matches!(byte, Some(b' ' | b'\t' | b'\n' | b'\r'))
+        }
+        if !is_space(self.peek()) {
+            return;
+        }
+        self.copy();
         let begin = self.at;
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+        while is_space(self.peek()) {
             self.at += 1;
         }
+        self.run = self.at;
         self.spaces += self.at - begin;
     }
 
@@ -213,9 +263,16 @@ impl<'a> Scanner<'a> {
         self.text.get(begin..end).unwrap_or_default()
     }
 
-    fn copy(&mut self, begin: usize, end: usize) {
-        self.out
-            .extend_from_slice(self.slice(begin, end).as_bytes());
+    /// Copies the run that has ended.
+    fn copy(&mut self) {
+        let run = self.text.as_bytes().get(self.run..self.at);
+        self.out.extend_from_slice(run.unwrap_or_default());
+        self.run = self.at;
+    }
+
+    /// Returns how long the canonical text is so far.
+    fn written(&self) -> usize {
+        self.out.len() + (self.at - self.run)
     }
 
     fn value(&mut self, depth: usize, place: Place) -> Result<(), JsonError> {
@@ -241,7 +298,6 @@ impl<'a> Scanner<'a> {
             return Err(self.syntax());
         }
         self.at += word.len();
-        self.out.extend_from_slice(word.as_bytes());
         Ok(())
     }
 
@@ -258,7 +314,6 @@ impl<'a> Scanner<'a> {
     }
 
     fn number(&mut self) -> Result<(), JsonError> {
-        let begin = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
@@ -278,17 +333,14 @@ impl<'a> Scanner<'a> {
             }
             self.digits()?;
         }
-        self.copy(begin, self.at);
         Ok(())
     }
 
     fn array(&mut self, depth: usize) -> Result<(), JsonError> {
         self.at += 1;
-        self.out.push(b'[');
         self.space();
         if self.peek() == Some(b']') {
             self.at += 1;
-            self.out.push(b']');
             return Ok(());
         }
         loop {
@@ -298,7 +350,6 @@ impl<'a> Scanner<'a> {
             match next {
                 Some(byte @ (b',' | b']')) => {
                     self.at += 1;
-                    self.out.push(byte);
                     if byte == b']' {
                         return Ok(());
                     }
@@ -314,30 +365,24 @@ impl<'a> Scanner<'a> {
             return Err(JsonError::Objects);
         }
         self.at += 1;
-        self.out.push(b'{');
-        let (first_span, begin) = (self.spans.len(), self.out.len());
+        let (first_span, begin) = (self.scratch.spans.len(), self.written());
         self.space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            self.out.push(b'}');
             return Ok(());
         }
         loop {
             self.member(depth, place)?;
             self.space();
             match self.peek() {
-                Some(b',') => {
-                    self.at += 1;
-                    self.out.push(b',');
-                }
+                Some(b',') => self.at += 1,
                 Some(b'}') => break,
                 _ => return Err(self.syntax()),
             }
         }
         self.sort(first_span, begin)?;
-        self.spans.truncate(first_span);
+        self.scratch.spans.truncate(first_span);
         self.at += 1;
-        self.out.push(b'}');
         Ok(())
     }
 
@@ -346,17 +391,16 @@ impl<'a> Scanner<'a> {
         if self.peek() != Some(b'"') {
             return Err(self.syntax());
         }
-        let (key_at, begin) = (self.at, self.out.len());
+        let (key_at, begin) = (self.at, self.written());
         self.string()?;
-        let (key_end, key_out) = (self.at, self.out.len());
+        let (key_end, key_out) = (self.at, self.written());
         self.space();
         if self.peek() != Some(b':') {
             return Err(self.syntax());
         }
         self.at += 1;
-        self.out.push(b':');
         self.space();
-        let (value_at, spaces, value_out) = (self.at, self.spaces, self.out.len());
+        let (value_at, spaces, value_out) = (self.at, self.spaces, self.written());
         let key = (place != Place::Elsewhere)
             .then(|| unquote(self.slice(key_at, key_end)).unwrap_or_default());
         let is_properties = place == Place::Document && key.as_deref() == Some("properties");
@@ -366,7 +410,8 @@ impl<'a> Scanner<'a> {
             Place::Elsewhere
         };
         self.value(depth + 1, inner)?;
-        self.spans.push((begin, key_out, self.out.len()));
+        let span = (begin, key_out, self.written());
+        self.scratch.spans.push(span);
         if let Some(key) = key {
             let found = Member {
                 key,
@@ -383,7 +428,8 @@ impl<'a> Scanner<'a> {
             self.found.properties.push(member);
             return;
         }
-        if member.key == "geometry" {
+        if place == Place::Document && member.key == "geometry" {
+            self.copy();
             let bytes = self.out.get(value_out..).unwrap_or_default();
             self.found.geometry = String::from_utf8_lossy(bytes).into_owned();
         }
@@ -392,45 +438,62 @@ impl<'a> Scanner<'a> {
 
     /// Puts the members of the object whose text begins at `begin` in order.
     fn sort(&mut self, first_span: usize, begin: usize) -> Result<(), JsonError> {
+        self.copy();
         let out = &self.out;
         let key = |span: &Span| out.get(span.0..span.1).unwrap_or_default();
-        let spans = self.spans.get_mut(first_span..).unwrap_or_default();
-        let in_order = spans.is_sorted_by(|a, b| key(a) < key(b));
-        if in_order {
+        let Scratch {
+            spans,
+            sorted,
+            orders,
+        } = &mut self.scratch;
+        let spans = spans.get(first_span..).unwrap_or_default();
+        if spans.is_sorted_by(|a, b| key(a) < key(b)) {
             return Ok(());
         }
-        spans.sort_unstable_by(|a, b| key(a).cmp(key(b)));
-        self.sorted.clear();
-        let mut last: &[u8] = &[];
-        for span in spans.iter() {
-            if key(span) == last {
-                let key = String::from_utf8_lossy(last).trim_matches('"').to_owned();
+        let count = spans.len();
+        let slot = count.min(ORDERS);
+        if orders.len() <= slot {
+            orders.resize_with(slot + 1, Vec::new);
+        }
+        let Some(order) = orders.get_mut(slot) else {
+            return Ok(());
+        };
+        let at = |place: &usize| spans.get(*place).map(key).unwrap_or_default();
+        let is_order = |order: &[usize]| order.is_sorted_by(|a, b| at(a) < at(b));
+        if order.len() != count || !is_order(order) {
+            order.clear();
+            order.extend(0..count);
+            order.sort_unstable_by(|a, b| at(a).cmp(at(b)));
+            let twice = order.windows(2).find_map(|pair| match pair {
+                [a, b] if at(a) == at(b) => Some(at(a)),
+                _ => None,
+            });
+            if let Some(key) = twice {
+                let key = String::from_utf8_lossy(key).trim_matches('"').to_owned();
                 return Err(JsonError::Duplicate { key });
             }
-            last = key(span);
-            if !self.sorted.is_empty() {
-                self.sorted.push(b',');
+        }
+        sorted.clear();
+        for span in order.iter().filter_map(|place| spans.get(*place)) {
+            if !sorted.is_empty() {
+                sorted.push(b',');
             }
-            self.sorted
-                .extend_from_slice(out.get(span.0..span.2).unwrap_or_default());
+            let member = out.get(span.0..span.2);
+            sorted.extend_from_slice(member.unwrap_or_default());
         }
         self.out.truncate(begin);
-        self.out.extend_from_slice(&self.sorted);
+        self.out.extend_from_slice(sorted);
         Ok(())
     }
 
     fn string(&mut self) -> Result<(), JsonError> {
         self.at += 1;
-        self.out.push(b'"');
         loop {
-            let begin = self.at;
-            let rest = self.text.as_bytes().get(begin..).unwrap_or_default();
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
             self.at += plain(rest);
-            self.copy(begin, self.at);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    self.out.push(b'"');
                     return Ok(());
                 }
                 Some(b'\\') => self.escape()?,
@@ -443,13 +506,19 @@ impl<'a> Scanner<'a> {
         let begin = self.at;
         self.at += 1;
         let code = self.peek();
-        self.at += 1;
         match code {
-            Some(b'/') => self.out.push(b'/'),
-            Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => self.copy(begin, self.at),
-            Some(b'u') => {
-                let character = self.unicode(begin)?;
-                self.push_char(character);
+            Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'/' | b'u') => {
+                self.at = begin;
+                self.copy();
+                self.at += 2;
+                if code == Some(b'u') {
+                    let character = self.unicode(begin)?;
+                    self.push_char(character);
+                } else {
+                    self.out.push(b'/');
+                }
+                self.run = self.at;
             }
             _ => return Err(JsonError::Syntax { at: begin }),
         }
@@ -510,8 +579,39 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Bytes of a string that are looked at eight at a time: most are no longer.
+const SHORT: usize = 32;
+
 /// Returns how many bytes there are before the first that ends or changes a string: a quote, a backslash, a control.
-pub(crate) fn plain(bytes: &[u8]) -> usize {
+fn plain(bytes: &[u8]) -> usize {
+    let Some((short, long)) = bytes.split_at_checked(SHORT) else {
+        return plain_words(bytes);
+    };
+    let found = plain_words(short);
+    if found < SHORT {
+        return found;
+    }
+    let end = memchr::memchr2(b'"', b'\\', long).unwrap_or(long.len());
+    let text = long.get(..end).unwrap_or_default();
+    // Without a branch, so that it takes many bytes at a time.
+    let is_clean = text
+        .iter()
+        .fold(true, |clean, byte| clean & (*byte >= 0x20));
+    SHORT + if is_clean { end } else { plain_words(text) }
+}
+
+/// As [`plain`], of a text that has no controls.
+pub(crate) fn unescaped(bytes: &[u8]) -> usize {
+    let Some((short, long)) = bytes.split_at_checked(SHORT) else {
+        return plain_words(bytes);
+    };
+    match plain_words(short) {
+        SHORT => SHORT + memchr::memchr2(b'"', b'\\', long).unwrap_or(long.len()),
+        found => found,
+    }
+}
+
+fn plain_words(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = ONES << 7;
     // Eight at a time: a byte below the one looked for borrows from its high bit. Bytes above a hit may be marked
@@ -585,6 +685,47 @@ mod tests {
     }
 
     #[test]
+    fn the_scanner_and_serde_json_agree_on_mutated_real_items() {
+        let Some(items) = crate::items::tests::real_items() else {
+            return;
+        };
+        let pieces: Vec<_> = "\" \\ \\u00 \\ud800 { } [ ] , : 0 1 - . e \u{1} nul"
+            .split(' ')
+            .collect();
+        // Any sequence that is the same in every run.
+        let mut state = 1_u64;
+        let mut next = |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let small: Vec<_> = items.iter().filter(|item| item.len() < 8000).collect();
+        let mut refused = 0;
+        for _ in 0..5000 {
+            let mut bytes = small[next(small.len())].clone().into_bytes();
+            for _ in 0..=next(2) {
+                let at = next(bytes.len());
+                let end = (at + next(3)).min(bytes.len());
+                bytes.splice(at..end, pieces[next(pieces.len())].bytes());
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            let ours = canonical(&text);
+            let theirs = serde_json::from_str::<Value>(&text);
+            match (&ours, &theirs) {
+                (Err(JsonError::Duplicate { .. }), Ok(_)) => {}
+                (Ok(_), Err(error)) if error.to_string().contains("out of range") => {}
+                (Ok(ours), Ok(theirs)) => {
+                    assert_eq!(serde_json::from_str::<Value>(ours).unwrap(), *theirs);
+                }
+                _ => assert_eq!(ours.is_ok(), theirs.is_ok(), "{text} {ours:?} {theirs:?}"),
+            }
+            refused += usize::from(ours.is_err());
+        }
+        assert!((500..5000).contains(&refused), "{refused}");
+    }
+
+    #[test]
     fn canonical_text_has_sorted_keys_no_space_and_few_escapes() {
         let text = " { \"b\" : [ 1.0 , 1e5 ] , \"a\\u0062\" : \"\\u00e9\\/\\u001f\\u0009\" , \"a\" : { } } ";
         assert_eq!(
@@ -597,7 +738,17 @@ mod tests {
     fn the_end_of_a_string_is_found_wherever_it_is() {
         for byte in 0..=u8::MAX {
             let is_special = matches!(byte, b'"' | b'\\' | 0..0x20);
-            for (place, after) in [(0, 9), (3, 30), (7, 0), (8, 1), (13, 2), (21, 40)] {
+            for (place, after) in [
+                (0, 9),
+                (3, 30),
+                (7, 0),
+                (8, 1),
+                (13, 2),
+                (21, 40),
+                (31, 2),
+                (32, 0),
+                (45, 90),
+            ] {
                 // Neighbours that a borrow could reach.
                 for other in [b'!', b'#', b'[', b']', b' ', 0x80, 0xff] {
                     let mut bytes = vec![other; place];
@@ -605,6 +756,11 @@ mod tests {
                     bytes.resize(place + 1 + after, other);
                     let end = if is_special { place } else { bytes.len() };
                     assert_eq!(plain(&bytes), end, "{byte} {place} {other}");
+                    if byte >= 0x20 {
+                        assert_eq!(unescaped(&bytes), end, "{byte} {place} {other}");
+                    }
+                    bytes.push(b'"');
+                    assert_eq!(plain(&bytes), end.min(bytes.len() - 1), "{byte} {place}");
                 }
             }
         }

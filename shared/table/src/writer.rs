@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::DataType;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -31,7 +31,7 @@ const BYTES_PER_LOOK: usize = 256 << 10;
 /// Rows up to which a file is a tiny one: a dictionary or a zstd context costs more there than all that it saves.
 const TINY: usize = 32;
 /// Rows from which a page index and a bloom filter find more than they weigh.
-const LARGE: usize = 4096;
+pub(crate) const LARGE: usize = 4096;
 
 /// How much work goes into making a file small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,73 +272,8 @@ fn properties(table: TableName, effort: Effort, expected: Expected) -> WriterPro
     builder.build()
 }
 
-/// Returns the settings of a file of stac-geoparquet: its columns differ from file to file.
-pub(crate) fn stac_geoparquet_properties(
-    schema: &Schema,
-    effort: Effort,
-    expected: Expected,
-) -> WriterProperties {
-    let level = match effort {
-        Effort::Ingest => 1,
-        Effort::Compact => 9,
-    };
-    let is_large = expected.rows >= LARGE;
-    let mut builder = WriterProperties::builder()
-        .set_created_by("swath".to_owned())
-        .set_max_row_group_row_count(Some(expected.rows_per_group()))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_offset_index_disabled(!is_large)
-        .set_compression(zstd(level));
-    let mut unique = Vec::new();
-    for field in schema.fields() {
-        let parts = vec![field.name().clone()];
-        // Nobody looks for assets and links by their range.
-        if matches!(field.name().as_str(), "assets" | "links") {
-            for leaf in leaves(field, &parts) {
-                builder =
-                    builder.set_column_statistics_enabled(leaf.clone(), EnabledStatistics::None);
-                unique.extend(
-                    leaf.parts()
-                        .last()
-                        .is_some_and(|name| name == "href")
-                        .then_some(leaf),
-                );
-            }
-        } else if is_large && !field.data_type().is_nested() {
-            let column = ColumnPath::new(parts);
-            builder = builder.set_column_statistics_enabled(column, EnabledStatistics::Page);
-        }
-    }
-    unique.extend(["id", "geometry", "swath:rest"].map(path));
-    for column in unique {
-        builder = builder.set_column_dictionary_enabled(column, false);
-    }
-    if is_large {
-        let group = expected.rows_per_group().min(expected.rows) as u64;
-        builder = with_bloom_filter(builder, path("id"), group);
-    }
-    builder.build()
-}
-
-/// Returns the columns inside a column, as Parquet names them.
-fn leaves(field: &Field, parents: &[String]) -> Vec<ColumnPath> {
-    let inner = |field: &Field, names: &[&str]| {
-        let mut parts = parents.to_vec();
-        parts.extend(names.iter().map(|name| (*name).to_owned()));
-        leaves(field, &parts)
-    };
-    match field.data_type() {
-        DataType::Struct(fields) => {
-            let all = fields.iter().map(|field| inner(field, &[field.name()]));
-            all.flatten().collect()
-        }
-        DataType::List(element) => inner(element, &["list", element.name()]),
-        _ => vec![ColumnPath::new(parents.to_vec())],
-    }
-}
-
 /// Lets readers that look for one value of a column pass over the groups that lack it.
-fn with_bloom_filter(
+pub(crate) fn with_bloom_filter(
     builder: WriterPropertiesBuilder,
     column: ColumnPath,
     values: u64,
@@ -349,11 +284,11 @@ fn with_bloom_filter(
         .set_column_bloom_filter_ndv(column, values)
 }
 
-fn zstd(level: i32) -> Compression {
+pub(crate) fn zstd(level: i32) -> Compression {
     Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default())
 }
 
-fn path(name: &str) -> ColumnPath {
+pub(crate) fn path(name: &str) -> ColumnPath {
     ColumnPath::new(vec![name.to_owned()])
 }
 

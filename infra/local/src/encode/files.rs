@@ -205,11 +205,10 @@ impl Plan {
     }
 
     fn row(&self, entry: &Entry, buffer: &mut Vec<u8>) -> Result<(ItemRow, &str), EncodeError> {
-        self.records
-            .read(entry.at, buffer)
-            .map_err(EncodeError::Spool)?;
+        let record = self.records.read(entry.at, buffer);
+        let record = record.map_err(EncodeError::Spool)?;
         let read = || {
-            let (source, record) = buffer.split_first_chunk()?;
+            let (source, record) = record.split_first_chunk()?;
             let source = self.sources.get(u32::from_le_bytes(*source) as usize)?;
             Some((ItemRow::from_record(record)?, source.as_ref()))
         };

@@ -29,6 +29,7 @@ pub(super) struct Feed {
 }
 
 /// Some texts of one file.
+#[derive(Default)]
 struct Batch {
     /// Which one of all.
     number: i64,
@@ -85,29 +86,29 @@ impl Feed {
         self.current = None;
     }
 
-    fn batch(&mut self) -> Result<Option<Batch>, EncodeError> {
+    /// Takes the next texts, in place of those that the batch had; returns whether there were any.
+    fn batch(&mut self, batch: &mut Batch) -> Result<bool, EncodeError> {
         loop {
             let Some((source, input)) = &mut self.current else {
                 let Some(path) = self.files.next() else {
-                    return Ok(None);
+                    return Ok(false);
                 };
                 self.current = Some((self.next, Input::open(&path)?));
                 self.next += 1;
                 continue;
             };
             self.batches += 1;
-            let mut batch = Batch {
-                number: self.batches,
-                source: *source,
-                bytes: Vec::with_capacity(BATCH + (BATCH >> 2)),
-                texts: Vec::new(),
-            };
+            batch.number = self.batches;
+            batch.source = *source;
+            batch.bytes.clear();
+            batch.bytes.reserve(BATCH + (BATCH >> 2));
+            batch.texts.clear();
             let is_over = batch.fill(input)?;
             if is_over {
                 self.current = None;
             }
             if !batch.texts.is_empty() {
-                return Ok(Some(batch));
+                return Ok(true);
             }
         }
     }
@@ -165,26 +166,28 @@ impl Worker<'_> {
     }
 
     fn work(&mut self) -> Result<(), EncodeError> {
+        // One of each, used again and again: new memory costs as much as reading does.
+        let (mut batch, mut done) = (Batch::default(), Done::default());
         loop {
-            let batch = lock(self.feed).batch()?;
-            let Some(batch) = batch else {
+            let is_over = !lock(self.feed).batch(&mut batch)?;
+            if is_over {
                 return Ok(());
-            };
-            let done = self.read(&batch);
+            }
+            done.clear();
+            self.read(&batch, &mut done);
             lock(self.gathered).add(&done)?;
         }
     }
 
-    fn read(&mut self, batch: &Batch) -> Done {
-        let mut done = Done::default();
+    fn read(&mut self, batch: &Batch, done: &mut Done) {
         for (range, spot, flaw) in &batch.texts {
             let text = batch.bytes.get(range.clone()).unwrap_or_default();
             let taken = match flaw {
                 Some(Flaw::TooLong) => Err(refusal("too_long", &"longer than an item may be")),
                 Some(Flaw::Broken(reason)) => Err(refusal("not_json", reason)),
                 None => match self.form {
-                    FileForm::Table => self.item(text, batch.source, &mut done),
-                    FileForm::StacGeoparquet => self.text(text, batch, &mut done),
+                    FileForm::Table => self.item(text, batch.source, done),
+                    FileForm::StacGeoparquet => self.text(text, batch, done),
                 },
             };
             let keep = |code, reason| Rejected {
@@ -203,7 +206,6 @@ impl Worker<'_> {
                 Err(Refusal { code, reason }) => done.rejected.push(keep(code, reason)),
             }
         }
-        done
     }
 
     fn source(&self, number: u32) -> Arc<str> {
@@ -268,6 +270,14 @@ impl Worker<'_> {
 }
 
 impl Done {
+    fn clear(&mut self) {
+        self.records.clear();
+        self.filed.clear();
+        self.clashes = 0;
+        self.rejected.clear();
+        self.repaired.clear();
+    }
+
     /// Appends a record; returns where it begins and how long it is.
     fn record(&mut self, source: u32, write: impl FnOnce(&mut Vec<u8>)) -> (usize, usize) {
         let at = self.records.len();

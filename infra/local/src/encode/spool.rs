@@ -95,9 +95,8 @@ impl Spool {
 }
 
 impl Records {
-    /// Reads the record that lies at a place into the buffer.
-    pub(super) fn read(&self, at: u64, into: &mut Vec<u8>) -> io::Result<()> {
-        into.clear();
+    /// Returns the record that lies at a place; one of the file is read into the buffer.
+    pub(super) fn read<'a>(&'a self, at: u64, into: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
         if at < FILE {
             let number = usize::try_from(at / STRIDE).unwrap_or(usize::MAX);
             let begin = usize::try_from(at % STRIDE).unwrap_or(usize::MAX);
@@ -105,15 +104,15 @@ impl Records {
             let rest = block.get(begin..).unwrap_or_default();
             let (length, rest) = rest.split_first_chunk().ok_or_else(short)?;
             let record = rest.get(..u32::from_le_bytes(*length) as usize);
-            into.extend_from_slice(record.ok_or_else(short)?);
-            return Ok(());
+            return record.ok_or_else(short);
         }
         let file = self.file.as_ref().ok_or_else(short)?;
         let at = at - FILE;
         let mut length = [0; 4];
         read_at(file, &mut length, at)?;
         into.resize(u32::from_le_bytes(length) as usize, 0);
-        read_at(file, into, at + 4)
+        read_at(file, into, at + 4)?;
+        Ok(into)
     }
 }
 
@@ -159,8 +158,8 @@ mod tests {
         let records = spool.finish().unwrap();
         let mut buffer = Vec::new();
         for (number, at) in places.into_iter().enumerate().rev() {
-            records.read(at, &mut buffer).unwrap();
-            assert!(buffer == record(number)[4..], "{number}");
+            let found = records.read(at, &mut buffer).unwrap();
+            assert!(found == &record(number)[4..], "{number}");
         }
         assert!(records.read(FILE - 1, &mut buffer).is_err());
     }

@@ -24,11 +24,12 @@ impl Plan {
         loop {
             *sequence = Sequence::default();
             let expected = expected(entries);
-            let file = ItemFile::new(layout, has_rest, open()?, self.effort, expected);
-            let mut file = file.map_err(EncodeError::table)?;
+            let mut file = ItemFile::new(layout, has_rest, open()?, self.effort, expected);
             for entry in entries {
                 let text = self.text(entry, &mut buffer)?;
-                sequence.add(xxh3_128(text.as_bytes()));
+                if self.check {
+                    sequence.add(xxh3_128(text.as_bytes()));
+                }
                 file.push(text).map_err(EncodeError::table)?;
                 if file.lacks_rest() {
                     break;
@@ -44,10 +45,10 @@ impl Plan {
         }
     }
 
-    fn text<'a>(&self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<&'a str, EncodeError> {
-        let read = self.records.read(entry.at, buffer);
-        read.map_err(EncodeError::Spool)?;
-        let text = buffer.split_first_chunk::<4>();
+    fn text<'a>(&'a self, entry: &Entry, buffer: &'a mut Vec<u8>) -> Result<&'a str, EncodeError> {
+        let record = self.records.read(entry.at, buffer);
+        let record = record.map_err(EncodeError::Spool)?;
+        let text = record.split_first_chunk::<4>();
         text.and_then(|(_source, text)| std::str::from_utf8(text).ok())
             .ok_or(EncodeError::Record { at: entry.at })
     }

@@ -127,6 +127,11 @@ impl Geometry {
         self.has_z
     }
 
+    /// Returns how many numbers its positions have, those of its members left out.
+    pub(crate) fn numbers(&self) -> usize {
+        self.positions.len() * if self.has_z { 3 } else { 2 }
+    }
+
     /// Returns whether there is no position at all.
     pub fn is_empty(&self) -> bool {
         self.positions.is_empty() && self.members.iter().all(Self::is_empty)

@@ -349,7 +349,7 @@ impl<'a> Draft<'a> {
 
 /// Reads an item's text without making a row of it.
 pub(super) fn canonical(text: &str) -> Result<String, ItemError> {
-    let document = Document::read(text)?;
+    let document = Document::read_members(text)?;
     check_type(&document)?;
     let id = document.members.iter().find(|member| member.key == "id");
     if id.and_then(Member::as_str).is_none_or(|id| id.is_empty()) {

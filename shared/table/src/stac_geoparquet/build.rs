@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder,
+    ArrayBuilder as _, BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder,
     TimestampMicrosecondBuilder,
 };
 use arrow_array::{ArrayRef, ListArray, StructArray};
@@ -81,6 +81,13 @@ impl Column {
         }
     }
 
+    /// Appends the value of a member.
+    fn push_at<'a>(&mut self, key: &'a str, cursor: &mut Cursor<'a>, kept: &mut Kept<'a>) {
+        kept.path.push(Step::Key(key));
+        self.push(cursor, kept);
+        kept.path.pop();
+    }
+
     /// Appends the value that comes next in an item.
     pub(super) fn push<'a>(&mut self, cursor: &mut Cursor<'a>, kept: &mut Kept<'a>) {
         if cursor.peek() == b'n' {
@@ -134,11 +141,25 @@ impl Column {
     /// Returns what was appended since the last time.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match &mut self.values {
-            Values::Text(values) => Arc::new(values.finish()),
-            Values::Long(values) => Arc::new(values.finish()),
-            Values::Double(values, _) => Arc::new(values.finish()),
+            Values::Text(values) => {
+                let (rows, bytes) = (values.len(), values.values_slice().len());
+                let next = StringBuilder::with_capacity(more(rows), more(bytes));
+                Arc::new(std::mem::replace(values, next).finish())
+            }
+            Values::Long(values) => {
+                let next = Int64Builder::with_capacity(more(values.len()));
+                Arc::new(std::mem::replace(values, next).finish())
+            }
+            Values::Double(values, _) => {
+                let next = Float64Builder::with_capacity(more(values.len()));
+                Arc::new(std::mem::replace(values, next).finish())
+            }
             Values::Boolean(values) => Arc::new(values.finish()),
-            Values::Instant(values, _) => Arc::new(values.finish().with_timezone("UTC")),
+            Values::Instant(values, _) => {
+                let next = TimestampMicrosecondBuilder::with_capacity(more(values.len()));
+                let instants = std::mem::replace(values, next).finish();
+                Arc::new(instants.with_timezone("UTC"))
+            }
             Values::Geometry(values, _) => Arc::new(values.finish()),
             Values::List {
                 ends,
@@ -146,7 +167,9 @@ impl Column {
                 element,
                 fields,
             } => {
-                let ends = std::mem::replace(ends, vec![0]);
+                let mut next = Vec::with_capacity(more(ends.len()));
+                next.push(0);
+                let ends = std::mem::replace(ends, next);
                 let field = fields.first().map(Arc::clone).ok_or_else(|| {
                     ArrowError::SchemaError("a list without an element".to_owned())
                 })?;
@@ -168,6 +191,11 @@ impl Column {
     }
 }
 
+/// Returns how much room the next batch gets after one of this size, so that columns need not grow.
+fn more(size: usize) -> usize {
+    size + size / 8
+}
+
 /// Appends the members of an object to columns, both in the order of keys; what has no column is kept.
 pub(super) fn push_members<'a>(
     columns: &mut [Column],
@@ -176,8 +204,16 @@ pub(super) fn push_members<'a>(
 ) {
     let mut columns = columns.iter_mut();
     while cursor.next() {
-        let key = cursor.key();
-        push_member(&mut columns, key, cursor, kept);
+        // Most often the next column is the one.
+        let next = columns.as_slice().first();
+        let expected = next.and_then(|column| cursor.key_if(&column.token));
+        match (expected, expected.and_then(|_| columns.next())) {
+            (Some(key), Some(column)) => column.push_at(key, cursor, kept),
+            _ => {
+                let key = cursor.key();
+                push_member(&mut columns, key, cursor, kept);
+            }
+        }
     }
     for passed in columns {
         passed.push_nothing(kept);
@@ -191,12 +227,8 @@ pub(super) fn push_member<'a>(
     cursor: &mut Cursor<'a>,
     kept: &mut Kept<'a>,
 ) {
-    // Most often the next column is the one.
     let ahead = columns.as_slice();
-    let passed = match ahead.first() {
-        Some(next) if next.token.as_ref() == key => 0,
-        _ => ahead.partition_point(|column| column.token.as_ref() < key),
-    };
+    let passed = ahead.partition_point(|column| column.token.as_ref() < key);
     let next = ahead.get(passed);
     let has_column = next.is_some_and(|column| column.token.as_ref() == key);
     for column in columns.by_ref().take(passed) {
@@ -207,9 +239,7 @@ pub(super) fn push_member<'a>(
         return;
     }
     if let Some(column) = columns.next() {
-        kept.path.push(Step::Key(key));
-        column.push(cursor, kept);
-        kept.path.pop();
+        column.push_at(key, cursor, kept);
     }
 }
 
@@ -323,15 +353,52 @@ pub(super) fn double(token: &str, bare: bool) -> Option<(f64, bool)> {
         .parse::<f64>()
         .ok()
         .filter(|number| number.is_finite())?;
-    // Fifteen digits are the shortest spelling of their double, unless a zero at the end or an exponent is spare.
-    let is_short = token.len() <= 16 && token.contains('.') && number.abs() >= 1e-5;
-    let is_plain = !token.ends_with('0') && !token.contains(['e', 'E']);
-    if is_short && is_plain {
+    if is_as_spelled(token, bare) {
         return Some((number, true));
     }
     let mut spelling = String::new();
     spell(number, bare, &mut spelling);
     Some((number, spelling == token))
+}
+
+/// Says of most numbers that [`spell`] writes, without writing them, that they are spelled so.
+fn is_as_spelled(token: &str, bare: bool) -> bool {
+    let digits = token.strip_prefix('-').unwrap_or(token);
+    // Fifteen digits are the shortest spelling of their double, unless a zero at the end or an exponent is spare.
+    if digits.len() > 16 || digits.starts_with("0.0000") {
+        return false;
+    }
+    let point = digits.bytes().position(|byte| !byte.is_ascii_digit());
+    match point.and_then(|point| digits.split_at_checked(point)) {
+        None => bare && digits.len() < 16 && token != "-0",
+        Some((_, ".0")) => !bare,
+        Some((_, rest)) => {
+            let fraction = rest.strip_prefix('.');
+            let is_number = |fraction: &str| fraction.bytes().all(|byte| byte.is_ascii_digit());
+            fraction.is_some_and(is_number) && !rest.ends_with('0')
+        }
+    }
+}
+
+/// Says of most geometries that [`spell_geometry`] writes, without writing them, that they are spelled so.
+fn is_geometry_as_spelled(geometry: &Geometry, json: &str, bare: bool) -> bool {
+    let inside = || {
+        let json = json.strip_prefix(r#"{"coordinates":"#)?;
+        let json = json
+            .strip_suffix("\"}")?
+            .strip_suffix(geometry.kind().as_str())?;
+        json.strip_suffix(r#","type":""#)
+    };
+    let Some(list) = inside().filter(|list| !list.contains("[]")) else {
+        return false;
+    };
+    let numbers = list
+        .split(['[', ',', ']'])
+        .filter(|token| !token.is_empty());
+    // Numbers that positions have too many of are left out of the column.
+    let mut count = 0;
+    let mut counted = numbers.inspect(|_| count += 1);
+    counted.all(|token| is_as_spelled(token, bare)) && count == geometry.numbers()
 }
 
 /// Spells a double: whole ones without a fraction where that is bare.
@@ -364,7 +431,8 @@ pub(super) fn push_geometry(
     let mut bytes = Vec::new();
     wkb::write(&geometry, &mut bytes);
     values.append_value(&bytes);
-    let is_exact = spell_geometry(&geometry, bare) == json;
+    let is_exact =
+        is_geometry_as_spelled(&geometry, json, bare) || spell_geometry(&geometry, bare) == json;
     Some((geometry, is_exact))
 }
 
@@ -385,4 +453,74 @@ pub(super) fn spell_geometry(geometry: &Geometry, bare: bool) -> String {
     }
     spelled.push_str(rest);
     spelled
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn token() -> impl Strategy<Value = String> {
+        "-?(0|[1-9][0-9]{0,17})([.](0{0,5}[0-9]{1,14}|0))?([eE][+-]?[0-9]{1,2})?"
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn what_is_taken_for_spelled_so_is_spelled_so(token in token(), bare: bool) {
+            if is_as_spelled(&token, bare) {
+                let mut spelling = String::new();
+                spell(token.parse().unwrap(), bare, &mut spelling);
+                prop_assert_eq!(spelling, token);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_geometry_taken_for_spelled_so_is_spelled_so(
+            positions in proptest::collection::vec(proptest::collection::vec(token(), 2..5), 0..4),
+            kind in proptest::sample::select(vec!["LineString", "MultiPoint", "Polygon"]),
+            bare: bool
+        ) {
+            let positions: Vec<_> = positions.iter().map(|numbers| format!("[{}]", numbers.join(","))).collect();
+            let ring = format!("[{}]", positions.join(","));
+            let list = if kind == "Polygon" { format!("[{ring}]") } else { ring };
+            let json = format!(r#"{{"coordinates":{list},"type":"{kind}"}}"#);
+            if let Ok(geometry) = Geometry::parse(&json) && is_geometry_as_spelled(&geometry, &json, bare) {
+                prop_assert_eq!(spell_geometry(&geometry, bare), json);
+            }
+        }
+    }
+
+    #[test]
+    fn most_spellings_are_known_without_writing_them() {
+        for (token, bare) in [
+            ("10.5", true),
+            ("-10.5", false),
+            ("20", true),
+            ("20.0", false),
+            ("0", true),
+            ("0.001", false),
+        ] {
+            assert!(is_as_spelled(token, bare), "{token} {bare}");
+        }
+        for (token, bare) in [
+            ("20", false),
+            ("20.0", true),
+            ("1.50", false),
+            ("1e5", true),
+            ("-0", true),
+        ] {
+            assert!(!is_as_spelled(token, bare), "{token} {bare}");
+        }
+        let json =
+            r#"{"coordinates":[[[0.5,1.25],[2.5,3.5],[4.5,5.5],[0.5,1.25]]],"type":"Polygon"}"#;
+        let geometry = Geometry::parse(json).unwrap();
+        assert!(is_geometry_as_spelled(&geometry, json, false));
+        let with_more = json.replace(r#","type""#, r#","crs":null,"type""#);
+        assert!(!is_geometry_as_spelled(&geometry, &with_more, false));
+    }
 }

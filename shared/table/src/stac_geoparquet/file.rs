@@ -9,6 +9,7 @@ use arrow_buffer::NullBufferBuilder;
 use arrow_schema::{ArrowError, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use swath_core::TableName;
 
@@ -16,19 +17,20 @@ use super::build::{Column, double, push_geometry, push_member, push_members};
 use super::kept::{Kept, Step};
 use super::layout::{Layout, in_order};
 use super::scan::Cursor;
-use super::{FOOTER, REST, SIDES, unquoted};
+use super::{FOOTER, REST, SIDES, settings, unquoted};
 use crate::geoparquet::Summary;
-use crate::writer::stac_geoparquet_properties;
 use crate::{Effort, Expected, TableError};
 
 const TABLE: TableName = TableName::StacItems;
 
-/// Bytes of items that are put into columns at a time: few enough for their memory to be used again for the next.
-const BATCH: usize = 2 << 20;
+/// Bytes of items that are put into columns at a time: each of hundreds of columns takes its time to begin anew.
+const BATCH: usize = 8 << 20;
 
 /// A file of items in the making: the items of a batch and a row group, compressed, are held.
 pub struct ItemFile<W: Write + Send> {
-    writer: ArrowWriter<W>,
+    output: Output<W>,
+    effort: Effort,
+    expected: Expected,
     schema: SchemaRef,
     has_rest: bool,
     /// Values that the columns do not give back, so far.
@@ -37,6 +39,15 @@ pub struct ItemFile<W: Write + Send> {
     summary: Summary,
     footer: String,
     batch: Batch,
+}
+
+/// Where the file goes.
+enum Output<W: Write + Send> {
+    /// Nothing is written before the first items say how.
+    Waiting(W),
+    Open(ArrowWriter<W>),
+    /// The writer could not be made, and took the output with it.
+    Lost,
 }
 
 /// The items of one batch, in columns.
@@ -68,31 +79,25 @@ impl<W: Write + Send> std::fmt::Debug for ItemFile<W> {
 
 impl<W: Write + Send> ItemFile<W> {
     /// Begins a file, with the column `swath:rest` or without.
-    ///
-    /// # Errors
-    /// When the output takes no bytes.
     pub fn new(
         layout: &Layout,
         has_rest: bool,
         output: W,
         effort: Effort,
         expected: Expected,
-    ) -> Result<Self, TableError> {
-        let schema = layout.schema(has_rest);
-        let options = ArrowWriterOptions::new()
-            .with_properties(stac_geoparquet_properties(&schema, effort, expected))
-            .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(output, Arc::clone(&schema), options);
-        Ok(Self {
-            writer: writer.map_err(write_failed)?,
-            schema,
+    ) -> Self {
+        Self {
+            output: Output::Waiting(output),
+            effort,
+            expected,
+            schema: layout.schema(has_rest),
             has_rest,
             kept: 0,
             rows: 0,
             summary: Summary::default(),
             footer: layout.footer(),
             batch: Batch::new(layout),
-        })
+        }
     }
 
     /// Appends an item, given as canonical text.
@@ -125,7 +130,27 @@ impl<W: Write + Send> ItemFile<W> {
         };
         let columns = self.batch.finish(self.has_rest).map_err(failed)?;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(failed)?;
-        self.writer.write(&batch).map_err(write_failed)
+        self.writer(&batch)?.write(&batch).map_err(write_failed)
+    }
+
+    /// Returns the writer, which is made for the first items.
+    fn writer(&mut self, batch: &RecordBatch) -> Result<&mut ArrowWriter<W>, TableError> {
+        self.output = match std::mem::replace(&mut self.output, Output::Lost) {
+            Output::Waiting(output) => {
+                let properties = settings::properties(batch, self.effort, self.expected);
+                let options = ArrowWriterOptions::new()
+                    .with_properties(properties)
+                    .with_skip_arrow_metadata(true);
+                let schema = Arc::clone(&self.schema);
+                let writer = ArrowWriter::try_new_with_options(output, schema, options);
+                Output::Open(writer.map_err(write_failed)?)
+            }
+            other => other,
+        };
+        match &mut self.output {
+            Output::Open(writer) => Ok(writer),
+            _ => Err(write_failed(ParquetError::General(LOST.to_owned()))),
+        }
     }
 
     /// Writes what is left and the footer; returns the output and how many rows the file has.
@@ -136,6 +161,10 @@ impl<W: Write + Send> ItemFile<W> {
         if self.batch.rows > 0 {
             self.flush()?;
         }
+        self.writer(&RecordBatch::new_empty(Arc::clone(&self.schema)))?;
+        let Output::Open(mut writer) = self.output else {
+            return Err(write_failed(ParquetError::General(LOST.to_owned())));
+        };
         let geo = self.summary.to_json("bbox");
         let stac = r#"{"version":"1.0.0"}"#.to_owned();
         for (key, value) in [
@@ -144,14 +173,17 @@ impl<W: Write + Send> ItemFile<W> {
             (FOOTER, self.footer),
         ] {
             let pair = KeyValue::new(key.to_owned(), value);
-            self.writer.append_key_value_metadata(pair);
+            writer.append_key_value_metadata(pair);
         }
-        let output = self.writer.into_inner().map_err(write_failed)?;
+        let output = writer.into_inner().map_err(write_failed)?;
         Ok((output, self.rows))
     }
 }
 
-fn write_failed(source: parquet::errors::ParquetError) -> TableError {
+/// Why nothing more is written after a failure.
+const LOST: &str = "the output was lost when writing to it failed";
+
+fn write_failed(source: ParquetError) -> TableError {
     TableError::Write {
         table: TABLE,
         source,
@@ -181,7 +213,7 @@ impl Batch {
     fn push(&mut self, text: &str, summary: &mut Summary) -> u64 {
         self.rows += 1;
         self.bytes += text.len();
-        let mut kept = Kept::default();
+        let mut kept = Kept::new();
         let mut item = Parts::default();
         let mut cursor = Cursor::new(text);
         let mut columns = self.members.iter_mut();

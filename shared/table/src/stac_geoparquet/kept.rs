@@ -12,8 +12,11 @@ pub(super) enum Step<'a> {
     Index(i32),
 }
 
+/// Steps that most walks are long.
+const STEPS: usize = 16;
+
 /// Values by pointer, and where the walk is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Kept<'a> {
     pub(super) path: Vec<Step<'a>>,
     values: String,
@@ -22,6 +25,16 @@ pub(super) struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
+    /// Begins an item.
+    pub(super) fn new() -> Self {
+        Self {
+            path: Vec::with_capacity(STEPS),
+            values: String::new(),
+            removed: String::new(),
+            count: 0,
+        }
+    }
+
     /// Keeps a value of the place where the walk is.
     pub(super) fn value(&mut self, json: &str) {
         let pointer = self.pointer();

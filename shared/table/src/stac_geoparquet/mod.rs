@@ -27,6 +27,7 @@ mod kept;
 mod layout;
 mod patch;
 mod scan;
+mod settings;
 mod shape;
 #[cfg(test)]
 mod tests;

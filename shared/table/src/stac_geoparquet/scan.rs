@@ -1,6 +1,6 @@
 //! A walk over canonical text: nothing is checked again.
 
-use crate::json::plain;
+use crate::json::unescaped;
 
 /// A place in canonical text.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ impl<'a> Cursor<'a> {
         self.at += 1;
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            self.at += plain(rest);
+            self.at += unescaped(rest);
             match self.peek() {
                 b'\\' => self.at += 2,
                 0 => break,
@@ -101,10 +101,31 @@ impl<'a> Cursor<'a> {
         !is_end
     }
 
+    /// Reads the key of a member if it is this one, quotes and all, and goes on to its value.
+    pub(super) fn key_if(&mut self, token: &str) -> Option<&'a str> {
+        let end = self.at + token.len();
+        let next = self.text.as_bytes().get(self.at..end)?;
+        if !are_equal(next, token.as_bytes()) {
+            return None;
+        }
+        let key = self.text.get(self.at..end);
+        self.at = end + 1;
+        key
+    }
+
     /// Reads the key of a member, quotes and all, and goes on to its value.
     pub(super) fn key(&mut self) -> &'a str {
         let key = self.string();
         self.at += 1;
         key
     }
+}
+
+/// Compares texts of one length; keys are too short for a call to pay.
+fn are_equal(a: &[u8], b: &[u8]) -> bool {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut words = a.iter().zip(b);
+    let mut rest = a_rest.iter().zip(b_rest);
+    words.all(|(a, b)| u64::from_le_bytes(*a) == u64::from_le_bytes(*b))
+        && rest.all(|(a, b)| a == b)
 }

@@ -169,8 +169,14 @@ impl Learning<'_> {
     fn object(&mut self, shape: &mut Shape, cursor: &mut Cursor<'_>, depth: usize, place: Place) {
         let mut at = 0;
         while cursor.next() {
-            let key = cursor.key();
-            let known = if depth < MAX_DEPTH {
+            // Most often the next member is the one.
+            let next = shape.members.get(at);
+            let expected = next.and_then(|(token, _)| cursor.key_if(token));
+            let key = expected.unwrap_or_else(|| cursor.key());
+            let known = if expected.is_some() {
+                at += 1;
+                shape.members.get_mut(at - 1).map(|(_, member)| member)
+            } else if depth < MAX_DEPTH {
                 shape.member(&mut at, key, self.shapes)
             } else {
                 None

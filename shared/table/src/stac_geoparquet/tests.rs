@@ -31,8 +31,7 @@ fn file(texts: &[String]) -> (Bytes, u64) {
     let layout = Layout::of(&inference);
     for has_rest in [false, true] {
         let out = Vec::new();
-        let mut file =
-            ItemFile::new(&layout, has_rest, out, Effort::Ingest, Expected::MANY).unwrap();
+        let mut file = ItemFile::new(&layout, has_rest, out, Effort::Ingest, Expected::MANY);
         for text in &texts {
             file.push(text).unwrap();
         }
