@@ -146,8 +146,9 @@ class Bench:
 
     def grow(self):
         """What a commit reads and writes, when many went before it."""
-        for line in measure(self.commits, "grow", 1000)[2].splitlines():
-            print(f"commits of one file each: {line}", flush=True)
+        for where in ("one", "world", "mixed"):
+            for line in measure(self.commits, "grow", 1000, where)[2].splitlines():
+                print(f"commits of one file each: {line}", flush=True)
 
     def plan(self):
         base = self.loose(5000)

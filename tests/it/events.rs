@@ -216,6 +216,7 @@ async fn commits_event_names_such_files_as_writes_event_makes() {
     }
     let config = swath_commit::Config {
         lake: lake.uri.clone(),
+        pointer: "lake".parse().unwrap(),
         grid: GridSpec::default(),
         publish_db: false,
         concurrency: std::num::NonZeroUsize::MIN,

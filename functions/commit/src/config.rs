@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use swath_core::grid::GridSpec;
+use swath_lake::pointer::PointerKind;
 use swath_lambda::env::{Env, EnvError};
 
 /// The settings of one deployment.
@@ -11,6 +12,9 @@ use swath_lambda::env::{Env, EnvError};
 pub struct Config {
     /// `SWATH_LAKE`: the lake's base, whose tables grow: `s3://bucket/prefix`, or a folder with its catalog in `earthcatalog.db`.
     pub lake: String,
+    /// `SWATH_POINTER`: who holds the pointers to the tables: `lake`, or `glue`, or `glue:PREFIX` for databases whose names
+    /// begin so.
+    pub pointer: PointerKind,
     /// `SWATH_GRID`: the grid that items are filed under, the one that the lake was made with; the file of a `geojson` grid
     /// lies below the lake's base.
     pub grid: GridSpec,
@@ -35,6 +39,7 @@ impl Config {
     fn read(env: &Env) -> Result<Self, EnvError> {
         Ok(Self {
             lake: env.required("SWATH_LAKE")?,
+            pointer: env.or("SWATH_POINTER", PointerKind::default())?,
             grid: env.or("SWATH_GRID", GridSpec::default())?,
             publish_db: env.or("SWATH_PUBLISH_DB", false)?,
             concurrency: env.count("SWATH_CONCURRENCY", 8)?,

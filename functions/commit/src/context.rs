@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use swath_cloud::aws;
 use swath_cloud::clock::{Clock, SystemClock};
 use swath_cloud::store::{Store, StoreError};
-use swath_lake::pointer::{self, PointerError, S3Pointer, TablePointer};
+use swath_lake::pointer::{self, PointerError, PointerKind, S3Pointer, TablePointer};
 use swath_lake::{Lake, LakeError, Now, Place};
 
 use crate::Config;
@@ -46,7 +47,7 @@ impl Context {
             let regions = lake.get(path).await.map_err(WiringError::Regions)?;
             grid = grid.pinned(&regions);
         }
-        let (place, pointer) = place_and_pointer(lake).await?;
+        let (place, pointer) = place_and_pointer(lake, &config.pointer).await?;
         let lake = Lake::open(place, pointer, grid).await;
         Ok(Self {
             lake: Arc::new(lake.map_err(WiringError::Lake)?),
@@ -56,15 +57,19 @@ impl Context {
     }
 }
 
-/// A folder's pointers lie in its SQLite file, a bucket's in objects that are put on condition.
-async fn place_and_pointer(lake: &Store) -> Result<(Place, Arc<dyn TablePointer>), WiringError> {
+/// A folder's pointers lie in its SQLite file, a bucket's in objects that are put on condition, unless Glue holds them.
+async fn place_and_pointer(
+    lake: &Store,
+    kind: &PointerKind,
+) -> Result<(Place, Arc<dyn TablePointer>), WiringError> {
     let base = (lake.uri.as_str(), lake.local_root.as_deref());
     let now = Now::new(|| SystemClock.now());
     let (place, pointer) =
         pointer::of_lake(Arc::clone(&lake.store), lake.prefix.clone(), base, now);
-    if lake.local_root.is_none() {
+    if lake.local_root.is_none() && *kind == PointerKind::Lake {
         let probed = S3Pointer::new(place.clone()).probe().await;
         probed.map_err(WiringError::Pointer)?;
     }
+    let pointer = kind.pointer(pointer, aws::asker("glue", "AWSGlue"));
     Ok((place, pointer))
 }

@@ -42,6 +42,7 @@ mod tests {
     async fn handled(event: &str, lake: &Store) -> (usize, usize) {
         let config = Config {
             lake: lake.uri.clone(),
+            pointer: swath_lake::pointer::PointerKind::Lake,
             grid: "h3:1".parse().unwrap(),
             publish_db: true,
             concurrency: std::num::NonZeroUsize::MIN,

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use swath_lake::pointer::PointerKind;
 use swath_lambda::env::{Env, EnvError};
 
 /// The settings of one deployment.
@@ -10,6 +11,8 @@ use swath_lambda::env::{Env, EnvError};
 pub struct Config {
     /// `SWATH_LAKE`: the lake's base: `s3://bucket/prefix`, or a folder with its catalog in `earthcatalog.db`.
     pub lake: String,
+    /// `SWATH_POINTER`: who holds the pointers to the tables, as for `commit`.
+    pub pointer: PointerKind,
     /// `SWATH_PUBLISH_DB`: whether `earthcatalog.db` is written beside a lake in a bucket at the end, for `EarthCatalog` to
     /// open.
     pub publish_db: bool,
@@ -31,6 +34,7 @@ impl Config {
     fn read(env: &Env) -> Result<Self, EnvError> {
         Ok(Self {
             lake: env.required("SWATH_LAKE")?,
+            pointer: env.or("SWATH_POINTER", PointerKind::default())?,
             publish_db: env.or("SWATH_PUBLISH_DB", false)?,
             concurrency: env.count("SWATH_CONCURRENCY", 1)?,
             time_needed: env.seconds("SWATH_TIME_NEEDED", 60)?,

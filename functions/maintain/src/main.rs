@@ -9,7 +9,7 @@ async fn main() -> Result<(), StartError> {
     telemetry::init();
     let config = Config::from_env()?;
     let lake = store::open(&config.lake)?;
-    let context = &Context::from_store(&lake, config.publish_db);
+    let context = &Context::from_store(&lake, &config.pointer, config.publish_db);
     let shell = Shell::new("maintain", lake)
         .concurrency(config.concurrency)
         .needing(config.time_needed);

@@ -8,7 +8,8 @@ use swath_core::grid::GridSpec;
 use swath_core::message::{Partition, WrittenFile};
 use swath_core::upkeep::{MaintainLake, MaintainStep};
 use swath_core::{Class, Classify as _, TableName};
-use swath_lake::{Lake, Now, pointer};
+use swath_lake::pointer::{self, PointerKind};
+use swath_lake::{Lake, Now};
 use swath_table::items::{Placed, encode_partition};
 use swath_table::layout::data_path;
 use swath_table::{Effort, ItemRow};
@@ -118,7 +119,7 @@ async fn a_table_that_is_named_must_be_there() {
     let folder = tempfile::tempdir().unwrap();
     let store = store::open(folder.path().to_str().unwrap()).unwrap();
     let clock = FakeClock::default();
-    let context = crate::Context::from_store(&store, false);
+    let context = crate::Context::from_store(&store, &PointerKind::Lake, false);
     let asked = MaintainLake {
         tables: vec![TableName::AreaStatus],
         ..MaintainLake::default()

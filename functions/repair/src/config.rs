@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use swath_cloud::queue::Upstreams;
+use swath_lake::pointer::PointerKind;
 use swath_lambda::env::{Env, EnvError};
 
 /// The settings of one deployment.
@@ -11,6 +12,8 @@ use swath_lambda::env::{Env, EnvError};
 pub struct Config {
     /// `SWATH_LAKE`: the lake's base, whose rows are read: `s3://bucket/prefix`, or a folder with its catalog in `earthcatalog.db`.
     pub lake: String,
+    /// `SWATH_POINTER`: who holds the pointers to the tables, as for `commit`.
+    pub pointer: PointerKind,
     /// `SWATH_OUT`: where assets are published, to look at their files: `s3://bucket/prefix` or a folder.
     pub out: String,
     /// `SWATH_DOWNLOAD_QUEUE`: where assets to be downloaded go: an SQS queue URL or `file:///folder`.
@@ -35,6 +38,7 @@ impl Config {
     fn read(env: &Env) -> Result<Self, EnvError> {
         Ok(Self {
             lake: env.required("SWATH_LAKE")?,
+            pointer: env.or("SWATH_POINTER", PointerKind::default())?,
             out: env.required("SWATH_OUT")?,
             download_queue: env.required("SWATH_DOWNLOAD_QUEUE")?,
             upstream_queues: env.or("SWATH_UPSTREAM_QUEUES", Upstreams::default())?,

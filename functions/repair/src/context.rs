@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use swath_cloud::aws;
 use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::queue::{self, ByHost, Queue, QueueError};
 use swath_cloud::store::{self, Store, StoreError};
@@ -47,6 +48,9 @@ impl Context {
         let now = Now::new(|| SystemClock.now());
         let (place, pointer) =
             pointer::of_lake(Arc::clone(&lake.store), lake.prefix.clone(), base, now);
+        let pointer = config
+            .pointer
+            .pointer(pointer, aws::asker("glue", "AWSGlue"));
         Ok(Self {
             lake: Arc::new(Lake::existing(place, pointer)),
             out: store::open_existing(&config.out).map_err(WiringError::Out)?,

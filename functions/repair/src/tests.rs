@@ -161,6 +161,7 @@ async fn the_scheduled_message_asks_for_what_is_not_valid() {
     let (folder, at) = world();
     let (download, asked) = channel(4);
     let config = crate::Config {
+        pointer: swath_lake::pointer::PointerKind::Lake,
         lake: at.uri.clone(),
         out: at.uri.clone(),
         download_queue: format!("file://{}", folder.path().join("queue").display()),

@@ -1,12 +1,21 @@
 //! Calls of AWS services that need no SDK of their own.
 
+use std::sync::Arc;
+
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::ProvideCredentials as _;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use futures::future::BoxFuture;
 use time::OffsetDateTime;
+use tokio::sync::OnceCell;
 
+use crate::clock::{Clock as _, SystemClock};
+use crate::http::{self, Timeouts, read_body};
 pub use crate::sign::s3::load;
+
+/// Bytes of the largest answer that is read.
+const LARGEST: usize = 16 << 20;
 
 /// What is asked of a service.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +30,8 @@ pub struct Call<'a> {
     pub service: &'a str,
     /// The service's region.
     pub region: &'a str,
+    /// Headers, signed with the rest.
+    pub headers: &'a [(&'a str, &'a str)],
 }
 
 impl Call<'_> {
@@ -48,16 +59,92 @@ impl Call<'_> {
             .build()
             .map_err(|error| error.to_string())?;
         let body = SignableBody::Bytes(self.body.as_bytes());
-        let signable = SignableRequest::new(self.method, self.url, std::iter::empty(), body);
+        let headers = self.headers.iter().copied();
+        let signable = SignableRequest::new(self.method, self.url, headers, body);
         let signable = signable.map_err(|error| error.to_string())?;
         let signed = sign(signable, &parameters.into()).map_err(|error| error.to_string())?;
         let method = reqwest::Method::from_bytes(self.method.as_bytes());
         let method = method.map_err(|error| error.to_string())?;
-        let request = http.request(method, self.url).body(self.body.to_owned());
+        let mut request = http.request(method, self.url).body(self.body.to_owned());
+        for (name, value) in self.headers {
+            request = request.header(*name, *value);
+        }
         let (instructions, _) = signed.into_parts();
         let headers = instructions.headers();
         Ok(headers.fold(request, |request, (name, value)| {
             request.header(name, value)
         }))
     }
+}
+
+/// The status and the body of an answer; or, when none came, whether the request may have been heard, and what went wrong.
+pub type Answer = Result<(u16, String), (bool, String)>;
+
+/// Returns what asks a service that takes JSON by POST and is told the action in a header: `glue`, whose actions are prefixed
+/// with `AWSGlue`. Settings and credentials are the environment's; nothing is asked twice.
+pub fn asker(
+    service: &'static str,
+    prefix: &'static str,
+) -> impl Fn(&'static str, String) -> BoxFuture<'static, Answer> + Send + Sync + 'static {
+    let service = Arc::new(JsonService {
+        config: OnceCell::new(),
+        service,
+        prefix,
+    });
+    move |action, body| {
+        let service = Arc::clone(&service);
+        Box::pin(async move { service.ask(action, &body).await })
+    }
+}
+
+#[derive(Debug)]
+struct JsonService {
+    config: OnceCell<(SdkConfig, reqwest::Client)>,
+    service: &'static str,
+    prefix: &'static str,
+}
+
+impl JsonService {
+    async fn ask(&self, action: &str, body: &str) -> Answer {
+        let unheard = |why: String| (false, why);
+        let set_up = || async {
+            let client = http::for_apis(Timeouts::default());
+            let client = client.map_err(|error| swath_core::chain(&error))?;
+            Ok::<_, String>((load().await, client))
+        };
+        let (config, client) = self.config.get_or_try_init(set_up).await.map_err(unheard)?;
+        let region = config.region().map(AsRef::as_ref);
+        let region = region.ok_or_else(|| unheard("no region of AWS is set".to_owned()))?;
+        let url = match config.endpoint_url() {
+            Some(endpoint) => format!("{}/", endpoint.trim_end_matches('/')),
+            None => address(self.service, region),
+        };
+        let target = format!("{}.{action}", self.prefix);
+        let call = Call {
+            method: "POST",
+            url: &url,
+            body,
+            service: self.service,
+            region,
+            headers: &[
+                ("content-type", "application/x-amz-json-1.1"),
+                ("x-amz-target", &target),
+            ],
+        };
+        let signed = call.signed(client, config, SystemClock.now()).await;
+        let sent = async {
+            let answer = signed.map_err(unheard)?.send().await;
+            let answer = answer.map_err(|error| (true, swath_core::chain(&error.without_url())))?;
+            let status = answer.status().as_u16();
+            let body = read_body(answer, LARGEST).await;
+            let body = body.map_err(|error| (true, swath_core::chain(&error)))?;
+            Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        };
+        sent.await
+    }
+}
+
+fn address(service: &str, region: &str) -> String {
+    let china = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("https://{service}.{region}.amazonaws.com{china}/")
 }

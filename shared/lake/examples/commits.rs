@@ -2,8 +2,9 @@
 //!
 //! - `commits register FOLDER GRID`: makes every data file below `FOLDER/warehouse` part of the lake there, in one commit;
 //! - `commits plan FOLDER`: lists the live files of a lake by cell and year, from its manifests;
-//! - `commits grow COUNT`: commits of one file each, in memory; bytes read and written by some of them, by a writer that
-//!   remembers the ones before and by one that does not.
+//! - `commits grow COUNT one|world|mixed`: commits of one file each, in memory, all in one cell and year or in cells all over
+//!   the world, with ids that follow those before or (mixed) come in between; bytes read and written by some of them, by a
+//!   writer that remembers the ones before and by one that does not.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
@@ -34,7 +35,6 @@ use swath_table::{Effort, ItemRow};
 use time::OffsetDateTime;
 
 const ITEMS: TableName = TableName::StacItems;
-const CELL: &str = "8106bffffffffff";
 
 #[derive(Debug)]
 struct Once;
@@ -57,8 +57,8 @@ async fn main() {
     match words[..] {
         ["register", folder, grid] => register(FilePath::new(folder), grid.parse().unwrap()).await,
         ["plan", folder] => plan(FilePath::new(folder)).await,
-        ["grow", count] => grow(count.parse().unwrap()).await,
-        _ => println!("usage: commits register FOLDER GRID, plan FOLDER or grow COUNT"),
+        ["grow", count, where_to] => grow(count.parse().unwrap(), where_to).await,
+        _ => println!("usage: commits register FOLDER GRID, plan FOLDER or grow COUNT WHERE"),
     }
 }
 
@@ -89,20 +89,13 @@ async fn register(folder: &FilePath, grid: GridSpec) {
             cell: cell.trim_start_matches("grid_partition=").to_owned(),
             year: year.trim_start_matches("year=").parse().unwrap(),
         };
-        let bytes = place.store.get(&meta.location).await.unwrap();
-        let bytes = bytes.bytes().await.unwrap();
-        let rows = swath_table::keys::read_keys(ITEMS, bytes).unwrap().len() as u64;
-        told.push(WrittenFile {
-            path,
-            partition: Some(partition),
-            rows,
-            size_bytes: meta.size,
-        });
+        told.push((path, partition));
     }
     let lake = Lake::open(place, pointer, grid).await.unwrap();
     let mut files = Vec::new();
-    for file in &told {
-        files.push(lake.inspect(ITEMS, file).await.unwrap());
+    for (path, partition) in told {
+        let file = lake.discover(ITEMS, &path, Some(partition)).await;
+        files.push(file.unwrap());
     }
     let committed = lake.commit(ITEMS, &files, &[], &Once).await.unwrap();
     let total = committed.total();
@@ -120,7 +113,7 @@ async fn plan(folder: &FilePath) {
     println!("{}", json!({"parts": parts.len(), "files": files}));
 }
 
-async fn grow(count: u64) {
+async fn grow(count: u64, where_to: &str) {
     let store = Arc::new(Counting::default());
     let pointer: Arc<dyn TablePointer> = Arc::new(MemoryPointer::default());
     let place = Place::new(Arc::clone(&store) as _, Path::default(), "s3://bucket");
@@ -128,7 +121,7 @@ async fn grow(count: u64) {
     let warm = warm.await.unwrap();
     let mut figures = Vec::new();
     for number in 1..=count {
-        let file = write(&place, number).await;
+        let file = write(&place, number, where_to).await;
         let is_cold = number % 2 == 0;
         let cold = Lake::existing(place.clone(), Arc::clone(&pointer));
         let lake = if is_cold { &cold } else { &warm };
@@ -149,7 +142,7 @@ async fn grow(count: u64) {
                 of.iter().map(|one| figure(one)).sum::<u64>() / of.len() as u64
             };
             let line = json!({
-                "commits": end, "writer": if is_cold { "new" } else { "warm" },
+                "where": where_to, "commits": end, "writer": if is_cold { "new" } else { "warm" },
                 "bytes_read": mean(|one| one.1), "bytes_written": mean(|one| one.2),
             });
             println!("{line}");
@@ -157,14 +150,31 @@ async fn grow(count: u64) {
     }
 }
 
+/// A number that looks like chance and is always the same.
+fn mixed(number: u64) -> u64 {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23) >> 20
+}
+
 /// Writes a file of ten items, none of which was there before.
-async fn write(place: &Place, number: u64) -> WrittenFile {
+async fn write(place: &Place, number: u64, where_to: &str) -> WrittenFile {
+    let (place_number, year) = match where_to {
+        "one" => (0, 2024),
+        _ => (mixed(number) % 840, 2015 + number % 10),
+    };
+    // The cells of H3 at resolution 1.
+    let (base, digit) = (place_number / 7, place_number % 7);
+    let cell = (1 << 59) | (1 << 52) | (base << 45) | (digit << 42) | ((1_u64 << 42) - 1);
+    let cell = format!("{cell:x}");
     let items: Vec<ItemRow> = (0..10)
         .map(|row| {
+            let id = match where_to {
+                "mixed" => format!("item-{:011x}-{number:06}-{row}", mixed(number * 10 + row)),
+                _ => format!("item-{number:06}-{row}"),
+            };
             let text = json!({
-                "type": "Feature", "stac_version": "1.1.0", "id": format!("item-{number:06}-{row}"),
+                "type": "Feature", "stac_version": "1.1.0", "id": id,
                 "collection": "c", "geometry": {"type": "Point", "coordinates": [-44.5, 70.5]},
-                "properties": {"datetime": "2024-01-01T00:00:00Z", "updated": "2024-02-01T00:00:00Z"},
+                "properties": {"datetime": format!("{year}-01-01T00:00:00Z"), "updated": "2024-02-01T00:00:00Z"},
                 "links": [], "assets": {"data": {"href": format!("s3://b/{number}/{row}.tif")}},
             });
             ItemRow::parse(&text.to_string()).unwrap()
@@ -174,10 +184,10 @@ async fn write(place: &Place, number: u64) -> WrittenFile {
         .iter()
         .map(|row| Placed { row, source: "s" })
         .collect();
-    let file = encode_partition(CELL, &placed, Effort::Ingest).unwrap();
+    let file = encode_partition(&cell, &placed, Effort::Ingest).unwrap();
     let partition = Partition {
-        cell: CELL.to_owned(),
-        year: 2024,
+        cell,
+        year: i32::try_from(year).unwrap(),
     };
     let told = WrittenFile {
         path: data_path(ITEMS, Some(&partition), &file.name),

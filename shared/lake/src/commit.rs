@@ -15,11 +15,11 @@ use crate::candidates::{Candidates, Sought};
 use crate::decide::{Decision, Fate, Gone, Removed, Rows, decide};
 use crate::error::LakeError;
 use crate::file::NewFile;
-use crate::index::Learned;
+use crate::index::{Learned, Lesson};
 use crate::lake::{Base, Lake};
 use crate::live::LiveFile;
 use crate::schema;
-use crate::snapshot::{Change, stage};
+use crate::snapshot::{Change, Listed, stage};
 
 /// Tells the time, and waits between attempts.
 #[async_trait]
@@ -182,8 +182,10 @@ impl Lake {
             pace,
         };
         let ended = attempts.run().await?;
-        if !ended.done.learned.is_empty() {
-            self.learn(&ended.done.learned).await;
+        if table == TableName::StacItems
+            && (ended.snapshot_id.is_some() || !ended.done.lesson.learned.is_empty())
+        {
+            self.learn(&ended.done.lesson).await;
         }
         let removed = gone.iter().map(|item| {
             let key = item_key(item.collection.as_deref(), &item.id);
@@ -242,8 +244,8 @@ struct Commit<'a> {
 struct Outcome {
     files: BTreeMap<String, Figures>,
     removed: BTreeMap<u128, Removed>,
-    /// Files to put into the id index: those added, and those that were read because it does not cover them.
-    learned: Vec<Learned>,
+    /// What the id index is to know.
+    lesson: Lesson,
 }
 
 #[async_trait]
@@ -253,12 +255,15 @@ impl Work for Commit<'_> {
     async fn prepare(&self, base: &Base) -> Result<Step<Self::Done>, LakeError> {
         base.check_spec()?;
         let manifests = base.manifests(self.lake).await?;
-        let (change, outcome) = self.plan(base, &manifests).await?;
+        let (change, mut outcome) = self.plan(base, &manifests).await?;
         if change.add.is_empty() && change.remove.is_empty() {
+            let as_before = manifests.iter().map(Listed::as_before);
+            outcome.lesson.listed = as_before.collect();
             return Ok(Step::Nothing(outcome));
         }
         let staged = stage(self.lake, base, manifests, &change, self.pace.now()).await;
         let staged = staged.map_err(LakeError::metadata(self.table, "writing a snapshot"))?;
+        outcome.lesson.listed.clone_from(&staged.listed);
         Ok(Step::Offer(Box::new(staged), outcome))
     }
 }
@@ -290,7 +295,7 @@ impl Commit<'_> {
                     let outcome = Outcome {
                         files: figures.collect(),
                         removed: decision.removed,
-                        learned: self.learned(candidates, added),
+                        lesson: self.lesson(candidates, added),
                     };
                     return Ok((change, outcome));
                 }
@@ -322,13 +327,17 @@ impl Commit<'_> {
         file.partition.is_some() == (self.table == TableName::StacItems)
     }
 
-    fn learned(&self, candidates: Candidates, added: Vec<NewFile>) -> Vec<Learned> {
+    fn lesson(&self, candidates: Candidates, added: Vec<NewFile>) -> Lesson {
         if self.table != TableName::StacItems {
-            return Vec::new();
+            return Lesson::default();
         }
         let mut learned = candidates.learned;
         learned.extend(added.into_iter().map(Learned::from));
-        learned
+        Lesson {
+            learned,
+            whole: candidates.whole,
+            listed: Vec::new(),
+        }
     }
 
     /// Writes the live files that rows leave anew, without them; returns what is left.

@@ -1,10 +1,11 @@
 //! What Iceberg wants to know of a Parquet file, read from its footer.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use iceberg::spec::{
     DataContentType, DataFile, DataFileBuilder, DataFileFormat, Datum, Literal, NestedFieldRef,
-    PrimitiveType, Schema, Struct, Type,
+    PrimitiveType, Struct, Type,
 };
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
@@ -14,6 +15,8 @@ use swath_table::keys::key_columns;
 use swath_table::schema::of;
 use time::OffsetDateTime;
 
+use crate::schema;
+
 /// Characters (bytes, of binary columns) of a bound that are kept: Iceberg's default.
 const BOUND: usize = 16;
 
@@ -22,6 +25,16 @@ const EPOCH: i32 = 1970;
 
 /// One leaf column that has bounds: its field id and type.
 type Leaf = (i32, PrimitiveType);
+
+/// The leaves of each table's files, by their path.
+static LEAVES: LazyLock<HashMap<TableName, HashMap<String, Leaf>>> = LazyLock::new(|| {
+    let of = |table| {
+        let mut leaves = HashMap::new();
+        add_leaves("", &schema::ours(table), &mut leaves);
+        (table, leaves)
+    };
+    TableName::ALL.map(of).into()
+});
 
 /// Sums over the row groups of a file, by field id.
 #[derive(Default)]
@@ -36,13 +49,13 @@ struct Sums {
 
 /// Describes a file for a manifest.
 pub(crate) fn data_file(
-    schema: &Schema,
+    table: TableName,
     footer: &ParquetMetaData,
     location: String,
     size_bytes: u64,
     partition: Option<&Partition>,
 ) -> iceberg::Result<DataFile> {
-    let sums = Sums::of(schema, footer);
+    let sums = Sums::of(table, footer);
     let groups = footer.row_groups().iter();
     let mut offsets: Vec<i64> = groups.filter_map(RowGroupMetaData::file_offset).collect();
     offsets.sort_unstable();
@@ -91,21 +104,27 @@ pub(crate) fn partition_of(values: &Struct) -> Option<Partition> {
     }
 }
 
+/// Returns the year that a bound in a manifest list names.
+pub(crate) fn year_of(bound: &[u8]) -> Option<i32> {
+    let since = i32::from_le_bytes(bound.try_into().ok()?);
+    since.checked_add(EPOCH)
+}
+
 fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or_default()
 }
 
 impl Sums {
-    fn of(schema: &Schema, footer: &ParquetMetaData) -> Self {
-        let mut leaves = HashMap::new();
-        add_leaves("", schema.as_struct().fields(), &mut leaves);
+    fn of(table: TableName, footer: &ParquetMetaData) -> Self {
+        let leaves = LEAVES.get(&table);
         let mut sums = Self::default();
         for column in footer
             .row_groups()
             .iter()
             .flat_map(RowGroupMetaData::columns)
         {
-            if let Some((id, kind)) = leaves.get(&column.column_descr().path().string()) {
+            let path = column.column_descr().path().string();
+            if let Some((id, kind)) = leaves.and_then(|leaves| leaves.get(&path)) {
                 sums.add(*id, kind, column);
             }
         }

@@ -16,8 +16,10 @@ use swath_table::layout::data_path;
 use crate::error::LakeError;
 use crate::facts::{self, KeyRanges};
 use crate::lake::Lake;
-use crate::schema;
 use crate::sparse::{Sparse, Unread};
+
+/// Bytes of a file whose keys are decoded sooner than another thread is woken up for them.
+const SMALL: u64 = 64 * 1024;
 
 /// A data file that lies in the lake and is what its message says; whether its rows are new is not known yet.
 #[derive(Clone, Debug)]
@@ -63,17 +65,35 @@ impl Lake {
         self.place
             .path(&told.path)
             .map_err(LakeError::outside(table))?;
+        check_partition(table, told)?;
         let location = self.place.location(&told.path);
-        if told.partition.is_some() != (table == TableName::StacItems) {
-            return Err(not_as_told(
-                told,
-                "partition",
-                &told.partition,
-                &"none of this table",
-            ));
-        }
         let read = self.fetch_keys(table, &location).await?;
         let file = self.describe(table, told, read).await?;
+        self.cache.keep_keys(&location, &file.keys);
+        Ok(file)
+    }
+
+    /// Reads a file of which nobody has told more than where it lies: rows and size are what is found there.
+    ///
+    /// # Errors
+    /// When it is not there, not a whole Parquet file of the table, or its rows lie in another partition.
+    pub async fn discover(
+        &self,
+        table: TableName,
+        path: &str,
+        partition: Option<Partition>,
+    ) -> Result<NewFile, LakeError> {
+        let location = self.place.location(path);
+        let (bytes, footer) = self.fetch_keys(table, &location).await?;
+        let rows = footer.file_metadata().num_rows();
+        let told = WrittenFile {
+            path: path.to_owned(),
+            partition,
+            rows: u64::try_from(rows).unwrap_or_default(),
+            size_bytes: bytes.size_bytes(),
+        };
+        check_partition(table, &told)?;
+        let file = self.describe(table, &told, (bytes, footer)).await?;
         self.cache.keep_keys(&location, &file.keys);
         Ok(file)
     }
@@ -82,14 +102,14 @@ impl Lake {
         &self,
         table: TableName,
         told: &WrittenFile,
-        (bytes, footer): (Sparse, ParquetMetaData),
+        (bytes, footer): (Sparse, Arc<ParquetMetaData>),
     ) -> Result<NewFile, LakeError> {
         let size_bytes = bytes.size_bytes();
         if size_bytes != told.size_bytes {
             return Err(not_as_told(told, "size", &told.size_bytes, &size_bytes));
         }
         let location = self.place.location(&told.path);
-        let (keys, known) = read(table, &location, bytes).await?;
+        let (keys, known) = read(table, &location, bytes, &footer).await?;
         if keys.len() as u64 != told.rows {
             return Err(not_as_told(told, "number of rows", &told.rows, &keys.len()));
         }
@@ -121,8 +141,9 @@ impl Lake {
     /// Reads the keys of the rows of a file that is part of the table and, of items, what they are made of.
     pub(crate) async fn known(&self, table: TableName, location: &str) -> Result<Rows, LakeError> {
         let fetched = self.fetch_keys(table, location).await;
-        let (bytes, _) = fetched.map_err(gone(table)).map_err(theirs(table))?;
-        let rows = read(table, location, bytes).await.map_err(theirs(table))?;
+        let (bytes, footer) = fetched.map_err(gone(table)).map_err(theirs(table))?;
+        let rows = read(table, location, bytes, &footer).await;
+        let rows = rows.map_err(theirs(table))?;
         self.cache.keep_keys(location, &rows.0);
         Ok(rows)
     }
@@ -219,7 +240,7 @@ impl Lake {
         &self,
         table: TableName,
         location: &str,
-    ) -> Result<(Sparse, ParquetMetaData), LakeError> {
+    ) -> Result<(Sparse, Arc<ParquetMetaData>), LakeError> {
         let path = self
             .place
             .path_of(location)
@@ -230,6 +251,15 @@ impl Lake {
             Unread::Footer(source) => unread(location)(source),
         })
     }
+}
+
+/// Files of items lie in a partition, others in none.
+fn check_partition(table: TableName, told: &WrittenFile) -> Result<(), LakeError> {
+    if told.partition.is_some() == (table == TableName::StacItems) {
+        return Ok(());
+    }
+    let none = &"none of this table";
+    Err(not_as_told(told, "partition", &told.partition, none))
 }
 
 /// Returns what a table notes of a file.
@@ -247,9 +277,8 @@ fn facts_of(
         return Err(not_as_told(told, "partition", partition, &"another"));
     }
     let failed = LakeError::metadata(table, "describing a data file");
-    let schema = schema::ours(table).map_err(failed)?;
     let (at, size) = (location.to_owned(), told.size_bytes);
-    facts::data_file(&schema, footer, at, size, partition).map_err(failed)
+    facts::data_file(table, footer, at, size, partition).map_err(failed)
 }
 
 fn store_failed(location: &str, source: object_store::Error) -> LakeError {
@@ -310,8 +339,20 @@ fn theirs(table: TableName) -> impl Fn(LakeError) -> LakeError {
 /// The keys of a file's rows and, of items, what they are made of.
 type Rows = (Arc<[RowKey]>, Arc<[Known]>);
 
-async fn read(table: TableName, location: &str, bytes: Sparse) -> Result<Rows, LakeError> {
-    let rows = blocking(location, move || read_rows(table, bytes)).await?;
+async fn read(
+    table: TableName,
+    location: &str,
+    bytes: Sparse,
+    footer: &Arc<ParquetMetaData>,
+) -> Result<Rows, LakeError> {
+    let is_small = bytes.size_bytes() <= SMALL;
+    let footer = Some(Arc::clone(footer));
+    let read = move || read_rows(table, bytes, footer);
+    let rows = if is_small {
+        read()
+    } else {
+        blocking(location, read).await?
+    };
     let (keys, known) = rows.map_err(rows_of(location))?;
     Ok((keys.into(), known.into()))
 }

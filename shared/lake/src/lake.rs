@@ -168,7 +168,7 @@ impl Lake {
             ("write.metadata.previous-versions-max", "100"),
             ("write.metadata.delete-after-commit.enabled", "true"),
             // The metadata file is written by each commit: with a hundred snapshots it is most of what a commit writes.
-            (KEEP_SNAPSHOTS, "20"),
+            (KEEP_SNAPSHOTS, "16"),
             // For other clients: their defaults give up after four attempts.
             ("commit.retry.num-retries", "20"),
             ("commit.retry.min-wait-ms", "50"),

@@ -8,7 +8,7 @@ use swath_core::TableName;
 use swath_core::message::Partition;
 
 use crate::error::LakeError;
-use crate::facts::{KeyRanges, partition_of};
+use crate::facts::{KeyRanges, partition_of, year_of};
 use crate::lake::{Base, Lake};
 
 /// Manifests that are read at the same time.
@@ -102,6 +102,27 @@ impl Base {
             .collect();
         lake.cache.keep_manifest(&manifest.manifest_path, &files);
         Ok(files)
+    }
+
+    /// Returns whether a manifest could list files of a partition; of an unknown one, all could.
+    pub(crate) fn may_list(&self, manifest: &ManifestFile, partition: Option<&Partition>) -> bool {
+        let Some(partition) = partition.filter(|_| self.has_partitions(manifest)) else {
+            return true;
+        };
+        let Some([cell, year]) = manifest.partitions.as_deref() else {
+            return true;
+        };
+        let (Some(low), Some(high)) = (&cell.lower_bound, &cell.upper_bound) else {
+            return true;
+        };
+        let key = partition.cell.as_bytes();
+        if key < low.as_slice() || high.as_slice() < key {
+            return false;
+        }
+        let first = year.lower_bound.as_ref().and_then(|low| year_of(low));
+        let last = year.upper_bound.as_ref().and_then(|high| year_of(high));
+        first.is_none_or(|first| first <= partition.year)
+            && last.is_none_or(|last| partition.year <= last)
     }
 
     /// Returns whether the values in this manifest are those of our partitions.

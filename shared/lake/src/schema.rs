@@ -30,7 +30,7 @@ pub(crate) fn fresh(
     mut properties: HashMap<String, String>,
 ) -> Result<TableMetadata> {
     let columns = of(table).columns;
-    let schema = ours(table)?;
+    let schema = Schema::builder().with_fields(ours(table)).build()?;
     properties.insert(
         DEFAULT_SCHEMA_NAME_MAPPING.to_owned(),
         name_mapping(&schema)?,
@@ -59,10 +59,9 @@ fn leading(columns: &[Column]) -> &[Column] {
     columns.split_at(in_place.count()).0
 }
 
-/// Returns the schema of files of ours.
-pub(crate) fn ours(table: TableName) -> Result<Schema> {
-    let fields = fields(of(table).columns);
-    Schema::builder().with_fields(fields).build()
+/// Returns the fields of files of ours.
+pub(crate) fn ours(table: TableName) -> Vec<NestedFieldRef> {
+    fields(of(table).columns)
 }
 
 fn fields(columns: &[Column]) -> Vec<NestedFieldRef> {

@@ -51,6 +51,15 @@ pub(crate) struct Staged {
     outdated: Vec<String>,
     /// Files that must be kept when the pointer leads to the metadata.
     pub(crate) written: Vec<String>,
+    /// The manifests of a new snapshot.
+    pub(crate) listed: Vec<Listed>,
+}
+
+/// A manifest, and those of the base whose live files are all that it lists; none when its files are new.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) location: String,
+    pub(crate) sources: Vec<String>,
 }
 
 impl Staged {
@@ -69,6 +78,7 @@ impl Staged {
             metadata: built.metadata,
             outdated: outdated.map(|log| log.metadata_file).collect(),
             written: vec![at.to_string()],
+            listed: Vec::new(),
         })
     }
 
@@ -85,6 +95,17 @@ impl Staged {
     }
 }
 
+impl Listed {
+    /// A manifest that was there before is made of itself.
+    pub(crate) fn as_before(manifest: &ManifestFile) -> Self {
+        let location = manifest.manifest_path.clone();
+        Self {
+            sources: vec![location.clone()],
+            location,
+        }
+    }
+}
+
 /// Writes a change on a base, given the manifests of that base.
 pub(crate) async fn stage(
     lake: &Lake,
@@ -94,17 +115,19 @@ pub(crate) async fn stage(
     now: OffsetDateTime,
 ) -> Result<Staged> {
     let mut writing = Writing::begin(lake, base);
-    let mut listed = Vec::with_capacity(manifests.len() + 1);
+    let mut made = Vec::with_capacity(manifests.len() + 1);
     for manifest in writing.merged(manifests, change).await? {
         match change.remove.get(&manifest.manifest_path) {
-            None => listed.push(manifest),
-            Some(gone) => listed.push(writing.without(&manifest, gone).await?),
+            None => made.push(manifest),
+            Some(gone) => made.push(writing.without(&manifest, gone).await?),
         }
     }
     if !change.add.is_empty() {
-        listed.push(writing.added(&change.add).await?);
+        made.push(writing.added(&change.add).await?);
     }
-    let snapshot = writing.snapshot(listed, change, now).await?;
+    let listed = made.iter().map(|manifest| writing.listed(manifest));
+    let listed = listed.collect();
+    let snapshot = writing.snapshot(made, change, now).await?;
     let snapshot_id = snapshot.snapshot_id();
     let mut written = writing.written;
     written.push(snapshot.manifest_list().to_owned());
@@ -115,6 +138,7 @@ pub(crate) async fn stage(
         .build()?;
     let mut staged = Staged::write(lake, base, built).await?;
     staged.snapshot_id = Some(snapshot_id);
+    staged.listed = listed;
     staged.written.extend(written);
     Ok(staged)
 }
@@ -128,6 +152,8 @@ struct Writing<'a> {
     manifests: usize,
     figures: SnapshotSummaryCollector,
     written: Vec<String>,
+    /// What manifests that are written are made of.
+    sources: HashMap<String, Vec<String>>,
 }
 
 impl<'a> Writing<'a> {
@@ -141,6 +167,7 @@ impl<'a> Writing<'a> {
             manifests: 0,
             figures: SnapshotSummaryCollector::default(),
             written: Vec::new(),
+            sources: HashMap::new(),
         }
     }
 
@@ -160,6 +187,30 @@ impl<'a> Writing<'a> {
         SchemaRef::clone(self.base.metadata.current_schema())
     }
 
+    /// Says what a manifest of the new snapshot is made of.
+    fn listed(&self, manifest: &ManifestFile) -> Listed {
+        match self.sources.get(&manifest.manifest_path) {
+            None => Listed::as_before(manifest),
+            Some(sources) => Listed {
+                location: manifest.manifest_path.clone(),
+                sources: sources.clone(),
+            },
+        }
+    }
+
+    /// Finishes a manifest that is made of these.
+    async fn finish(
+        &mut self,
+        writer: ManifestWriter,
+        sources: &[ManifestFile],
+    ) -> Result<ManifestFile> {
+        let manifest = writer.write_manifest_file().await?;
+        let sources = sources.iter().map(|source| source.manifest_path.clone());
+        let location = manifest.manifest_path.clone();
+        self.sources.insert(location, sources.collect());
+        Ok(manifest)
+    }
+
     /// Writes a manifest of files that are new.
     async fn added(&mut self, files: &[DataFile]) -> Result<ManifestFile> {
         let spec = PartitionSpecRef::clone(self.base.metadata.default_partition_spec());
@@ -170,7 +221,7 @@ impl<'a> Writing<'a> {
             // A negative number stands for the snapshot's own.
             writer.add_file(file.clone(), -1)?;
         }
-        writer.write_manifest_file().await
+        self.finish(writer, &[]).await
     }
 
     /// Merges manifests of like size, so that their number grows with the logarithm of the number of commits and each
@@ -228,7 +279,7 @@ impl<'a> Writing<'a> {
                 let added = entry.snapshot_id().unwrap_or(*added);
                 writer.add_existing_file(entry.data_file().clone(), added, data, file)?;
             }
-            merged.push(writer.write_manifest_file().await?);
+            merged.push(self.finish(writer, manifests).await?);
         }
         Ok(merged)
     }
@@ -268,7 +319,7 @@ impl<'a> Writing<'a> {
             let message = "a file to replace is not in its manifest";
             return Err(Error::new(ErrorKind::DataInvalid, message));
         }
-        writer.write_manifest_file().await
+        self.finish(writer, std::slice::from_ref(manifest)).await
     }
 
     async fn snapshot(
@@ -407,7 +458,7 @@ fn outgrown(metadata: &TableMetadata) -> Vec<i64> {
         return Vec::new();
     };
     // In batches: to find out what branches and tags name takes time.
-    if metadata.snapshots().len() <= keep.saturating_add(keep / 4) {
+    if metadata.snapshots().len() <= keep.saturating_add(keep / 8) {
         return Vec::new();
     }
     let keep = Keep {

@@ -48,7 +48,7 @@ impl Sparse {
         store: &Arc<dyn ObjectStore>,
         path: &Path,
         table: TableName,
-    ) -> Result<(Self, ParquetMetaData), Unread> {
+    ) -> Result<(Self, Arc<ParquetMetaData>), Unread> {
         let mut sparse = Self::tail(store, path, TAIL).await?;
         let mut reader = ParquetMetaDataReader::new();
         let mut parsed = reader.try_parse_sized(&sparse, sparse.size_bytes);
@@ -62,17 +62,17 @@ impl Sparse {
         let fetched = store.get_ranges(path, &wanted).await?;
         let starts = wanted.into_iter().map(|range| range.start);
         sparse.parts.extend(starts.zip(fetched));
-        Ok((sparse, footer))
+        Ok((sparse, Arc::new(footer)))
     }
 
     /// Takes a file that is in memory as a whole.
-    pub(crate) fn whole(bytes: Bytes) -> Result<(Self, ParquetMetaData), ParquetError> {
+    pub(crate) fn whole(bytes: Bytes) -> Result<(Self, Arc<ParquetMetaData>), ParquetError> {
         let footer = ParquetMetaDataReader::new().parse_and_finish(&bytes)?;
         let sparse = Self {
             size_bytes: bytes.len() as u64,
             parts: vec![(0, bytes)],
         };
-        Ok((sparse, footer))
+        Ok((sparse, Arc::new(footer)))
     }
 
     /// Returns the file's size.

@@ -1,7 +1,10 @@
 //! What makes two rows the same row, whichever files they lie in.
 
+use std::sync::Arc;
+
 use arrow_array::{BooleanArray, RecordBatch, StringArray};
 use arrow_select::filter::filter_record_batch;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::ChunkReader;
 use serde::{Deserialize, Serialize};
 use swath_core::TableName;
@@ -84,20 +87,22 @@ pub fn read_keys<R: ChunkReader + 'static>(
     table: TableName,
     input: R,
 ) -> Result<Vec<RowKey>, TableError> {
-    Ok(read_rows(table, input)?.0)
+    Ok(read_rows(table, input, None)?.0)
 }
 
-/// Reads the key of every row of a file as [`read_keys`] does and, of items, what the keys are made of.
+/// Reads the key of every row of a file as [`read_keys`] does and, of items, what the keys are made of; the footer need not
+/// be parsed again where it is at hand.
 ///
 /// # Errors
 /// As for [`read_keys`].
 pub fn read_rows<R: ChunkReader + 'static>(
     table: TableName,
     input: R,
+    footer: Option<Arc<ParquetMetaData>>,
 ) -> Result<(Vec<RowKey>, Vec<Known>), TableError> {
     let wanted = columns_read(table);
     let (mut keys, mut known) = (Vec::new(), Vec::new());
-    for batch in reader::open(table, input, Some(&wanted))? {
+    for batch in reader::open_parsed(table, input, footer, Some(&wanted))? {
         let batch = batch.map_err(|source| TableError::Rows { table, source })?;
         let batch = reader::named(table, &batch)?;
         keys.extend(batch_keys(table, &batch)?);

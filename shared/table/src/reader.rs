@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::{PageType, Type};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 pub use parquet::file::reader::ChunkReader;
 use parquet::schema::types::{SchemaDescriptor, TypePtr};
 use swath_core::TableName;
@@ -33,8 +33,24 @@ pub(crate) fn open<R: ChunkReader + 'static>(
     input: R,
     columns: Option<&[&str]>,
 ) -> Result<ParquetRecordBatchReader, TableError> {
+    open_parsed(table, input, None, columns)
+}
+
+/// Opens a file as [`open`] does, given its footer if that is at hand.
+pub(crate) fn open_parsed<R: ChunkReader + 'static>(
+    table: TableName,
+    input: R,
+    footer: Option<Arc<ParquetMetaData>>,
+    columns: Option<&[&str]>,
+) -> Result<ParquetRecordBatchReader, TableError> {
     let read = || -> Result<ParquetRecordBatchReader, ParquetError> {
-        let builder = builder(input)?;
+        let builder = match footer {
+            None => builder(input)?,
+            Some(footer) => {
+                let footer = ArrowReaderMetadata::try_new(footer, options())?;
+                ParquetRecordBatchReaderBuilder::new_with_metadata(input, footer)
+            }
+        };
         let mask = columns.map_or_else(ProjectionMask::all, |names| {
             mask(table, builder.parquet_schema(), names)
         });
@@ -72,9 +88,12 @@ pub(crate) fn open_with_footer<R: ChunkReader + 'static>(
 fn builder<R: ChunkReader + 'static>(
     input: R,
 ) -> Result<ParquetRecordBatchReaderBuilder<R>, ParquetError> {
-    // An Arrow schema that another writer embedded could turn text into dictionaries or views.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    ParquetRecordBatchReaderBuilder::try_new_with_options(input, options)
+    ParquetRecordBatchReaderBuilder::try_new_with_options(input, options())
+}
+
+/// An Arrow schema that another writer embedded could turn text into dictionaries or views.
+fn options() -> ArrowReaderOptions {
+    ArrowReaderOptions::new().with_skip_arrow_metadata(true)
 }
 
 /// Returns which of the table's columns a column of a file is: by its name, or by its field id if its name is that of the

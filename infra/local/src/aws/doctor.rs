@@ -199,6 +199,7 @@ async fn ask(
         body: "",
         service,
         region,
+        headers: &[],
     };
     let request = call.signed(&http, shared, SystemClock.now()).await?;
     let answer = request

@@ -16,6 +16,8 @@ use swath_core::grid::GridSpec;
 use swath_core::intake::{Intake, ListSource};
 use swath_list::{Filter, ListError};
 
+use swath_lake::pointer::PointerKind;
+
 use crate::exit::Exit;
 use crate::ingest::{IngestCommandError, Opening, World, accesses, sources};
 use crate::lake::open_at;
@@ -158,7 +160,7 @@ fn failed(error: IngestCommandError) -> CommandError {
 /// Takes one census; returns what it found and what would repair it.
 async fn once(arguments: &CensusArgs, ask: &ListSource) -> Result<(Counts, Repairs), CommandError> {
     let accesses = accesses(&arguments.bucket, arguments.unsigned).map_err(failed)?;
-    let lake = open_at(&arguments.lake)?;
+    let lake = open_at(&arguments.lake, &PointerKind::Lake)?;
     let store = store::open_existing(&arguments.lake);
     let store = store.map_err(|source| failed(IngestCommandError::Lake(source)))?;
     let (queue, _nobody) = channel(1);

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+
+use crate::lake::Held;
 use swath_core::grid::GridSpec;
 use swath_core::intake::{BULK_CHUNK, CHUNK, Intake, Mode, Rasters};
 use swath_raster::geotiff::NamePattern;
@@ -88,6 +90,8 @@ pub(crate) struct IngestArgs {
     /// the catalog itself.
     #[arg(long, conflicts_with_all = ["dry_run", "skip_ingest"])]
     pub(crate) publish_db: bool,
+    #[command(flatten)]
+    pub(crate) held: Held,
     /// How a bucket is reached: `NAME=unsigned`, `NAME=requester-pays`, `NAME=region:REGION`, `NAME=endpoint:URL`,
     /// `NAME=credentials:FILE` (lines `access_key_id=…`, `secret_access_key=…`), `NAME=folder:DIR` (a copy or mount of it),
     /// several words separated by commas; may be given again.

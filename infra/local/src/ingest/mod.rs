@@ -37,7 +37,7 @@ async fn ingest(arguments: &IngestArgs) -> Result<Exit, CommandError> {
         .as_deref()
         .filter(|_| arguments.update_hash_index)
     {
-        let lake = open_at(out)?;
+        let lake = open_at(out, &arguments.held.pointer)?;
         let written = lake.write_hash_index().await;
         written.map_err(|source| CommandError::Lake {
             path: out.into(),
@@ -64,6 +64,7 @@ async fn take_in(arguments: &IngestArgs) -> Result<Exit, IngestCommandError> {
     };
     let opening = Opening {
         publish_db: arguments.publish_db,
+        pointer: arguments.held.pointer.clone(),
         check_roundtrip: arguments.check_roundtrip,
     };
     let (grid, fetches) = (&arguments.grid, arguments.concurrency);

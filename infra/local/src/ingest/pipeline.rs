@@ -21,6 +21,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::inline::{Commits, Tally, Writes};
+use swath_lake::pointer::PointerKind;
+
 use crate::exit::Exit;
 
 /// Bytes of items that are written together.
@@ -114,10 +116,12 @@ pub(crate) struct World {
 }
 
 /// How a lake is opened for writing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Opening {
     /// Whether each commit publishes a database for `EarthCatalog`.
     pub(crate) publish_db: bool,
+    /// Who holds the pointers to its tables.
+    pub(crate) pointer: PointerKind,
     /// Whether files of items are read back before they are put.
     pub(crate) check_roundtrip: bool,
 }
@@ -175,6 +179,7 @@ impl World {
         let lake = store::open(lake).map_err(IngestCommandError::Lake)?;
         let config = swath_commit::Config {
             lake: lake.uri.clone(),
+            pointer: opening.pointer,
             grid: grid.clone(),
             publish_db: opening.publish_db,
             concurrency: NonZeroUsize::MIN,

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use swath_core::TableName;
 use swath_core::upkeep::{MaintainLake, MaintainStep};
+use swath_lake::pointer::PointerKind;
 
 use crate::exit;
 
@@ -38,6 +39,22 @@ pub(crate) struct Where {
     /// The lake: a folder with `earthcatalog.db`, or `s3://bucket/prefix`.
     #[arg(long, value_name = "DIR|URI")]
     pub(crate) lake: String,
+    #[command(flatten)]
+    pub(crate) held: Held,
+}
+
+/// Who holds the pointers to a lake's tables.
+#[derive(Debug, Args)]
+pub(crate) struct Held {
+    /// Who holds the pointers to the tables: the lake itself (`lake`), or the AWS Glue Data Catalog (`glue`), in databases
+    /// whose names begin with PREFIX (`glue:PREFIX`). A lake keeps the one that it was made with.
+    #[arg(
+        long,
+        env = "SWATH_POINTER",
+        default_value_t,
+        value_name = "lake|glue|glue:PREFIX"
+    )]
+    pub(crate) pointer: PointerKind,
 }
 
 /// A table, as the command line names it.

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use swath_cloud::aws;
 use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::store;
-use swath_lake::pointer::{BucketPointer, LockedPointer, TablePointer};
+use swath_lake::pointer::{BucketPointer, LockedPointer, PointerKind, TablePointer};
 use swath_lake::{Lake, LakeError, Now, Place};
 use swath_maintain::{Patience, Terms};
 
-pub(crate) use arguments::LakeCommand;
+pub(crate) use arguments::{Held, LakeCommand};
 
 use crate::exit::Exit;
 use crate::run::{CommandError, print_json, print_text};
@@ -35,16 +36,17 @@ pub(crate) async fn command(command: LakeCommand) -> Result<Exit, CommandError> 
 
 /// Opens a lake that is there; nothing is made.
 fn open(at: &Where) -> Result<Lake, CommandError> {
-    open_at(&at.lake)
+    open_at(&at.lake, &at.held.pointer)
 }
 
 /// Opens a lake that is there by its folder or `s3://` address; nothing is made.
-pub(crate) fn open_at(lake: &str) -> Result<Lake, CommandError> {
+pub(crate) fn open_at(lake: &str, kind: &PointerKind) -> Result<Lake, CommandError> {
     let (place, root) = place_at(lake)?;
     let pointer: Arc<dyn TablePointer> = match root {
         Some(root) => Arc::new(LockedPointer::in_folder(&root, &place, now())),
         None => Arc::new(BucketPointer::new(place.clone(), now())),
     };
+    let pointer = kind.pointer(pointer, aws::asker("glue", "AWSGlue"));
     Ok(Lake::existing(place, pointer))
 }
 

@@ -71,6 +71,7 @@ impl Function {
             body: &body,
             service: "lambda",
             region,
+            headers: &[],
         };
         let request = call.signed(&self.http, config, self.clock.now()).await;
         let request = request.map_err(|reason| SignError::denied(href, reason))?;

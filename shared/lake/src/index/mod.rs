@@ -6,26 +6,32 @@
 //! covers are read themselves. So the index can be absent, old or damaged: commits are slower then, not wrong.
 //!
 //! The index only says where an item is not. What it finds is read in the data files before anything is decided.
+//!
+//! Beside the runs lie covers: they say which manifests need not be read at all, because every file in them is in a run. So
+//! what a writer reads that remembers nothing does not grow with the number of files.
 
 mod block;
+mod cover;
+mod filter;
 mod run;
 mod upkeep;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use object_store::ObjectMeta;
 use swath_core::TableName;
 
 use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::live::LiveFile;
+use crate::place::OutsideLake;
 
+pub(crate) use cover::Cover;
+pub(crate) use run::{Covered, Footer};
 pub use upkeep::Indexed;
-pub(crate) use upkeep::Learned;
-
-pub(crate) use run::Footer;
+pub(crate) use upkeep::{Learned, Lesson};
 
 /// Where the runs lie, below the lake's base.
 pub(crate) const FOLDER: &str = "swath_index/stac_items";
@@ -43,11 +49,13 @@ pub(crate) struct Found {
     pub(crate) covered: HashMap<String, (u64, u64)>,
     /// Those of them that hold a row of one of the items.
     pub(crate) holding: HashSet<String>,
+    /// The runs that say so.
+    pub(crate) runs: BTreeSet<String>,
 }
 
 /// Returns whether no other content will ever come under a file's name: ours bear a digest, `EarthCatalog`'s a random number,
 /// but those of its bulk registration (`part_000001.parquet`) are counted anew.
-fn is_named_once(below: &str) -> bool {
+pub(crate) fn is_named_once(below: &str) -> bool {
     let stem = below.strip_suffix(".parquet").unwrap_or(below);
     let unique = stem.rsplit(['/', '_', '-']).next().unwrap_or_default();
     unique.len() >= 8
@@ -71,64 +79,56 @@ impl Lake {
     /// Looks for items in every run; runs that cannot be read are left out.
     pub(crate) async fn look_up(&self, items: &BTreeSet<ItemId>) -> Found {
         let mut found = Found::default();
-        let runs = match self.runs().await {
-            Ok(runs) => runs,
+        let runs = match self.list_index().await {
+            Ok(listing) => listing.runs,
             Err(error) => {
-                tracing::warn!(
-                    error = swath_core::chain(&error),
-                    "the id index cannot be listed"
-                );
+                let error = swath_core::chain(&error);
+                tracing::warn!(error, "the id index cannot be listed");
                 return found;
             }
         };
         let reads: Vec<_> = runs.iter().map(|meta| self.look_in(meta, items)).collect();
         let mut reads = futures::stream::iter(reads).buffer_unordered(AT_ONCE);
         while let Some(read) = reads.next().await {
-            if let Some((footer, hits)) = read {
-                let holding = hits.iter().filter_map(|at| footer.files.get(*at as usize));
-                found.holding.extend(holding.map(|file| file.path.clone()));
-                let files = footer.files.iter();
-                let files = files.map(|file| (file.path.clone(), (file.rows, file.size_bytes)));
-                found.covered.extend(files);
-            }
+            let Some((run, files, hits)) = read else {
+                continue;
+            };
+            found.runs.insert(run);
+            found.holding.extend(hits);
+            found.covered.extend(files);
         }
         found
     }
 
-    /// Lists the runs. A run that the list lacks is only slower to do without.
-    async fn runs(&self) -> Result<Vec<ObjectMeta>, LakeError> {
-        let outside = LakeError::outside(TableName::StacItems);
-        let root = self.place.path(FOLDER).map_err(outside)?;
-        let listed = self.place.store.list(Some(&root)).try_collect::<Vec<_>>();
-        let listed = listed.await.map_err(|source| LakeError::Store {
-            location: self.place.location(FOLDER),
-            source,
-        })?;
-        let is_run = |meta: &ObjectMeta| meta.location.as_ref().ends_with(run::SUFFIX);
-        Ok(listed.into_iter().filter(is_run).collect())
-    }
-
+    /// Returns a run's name, all its files, and those of them that hold any of the items.
     async fn look_in(
         &self,
         meta: &ObjectMeta,
         items: &BTreeSet<ItemId>,
-    ) -> Option<(Arc<Footer>, BTreeSet<u32>)> {
+    ) -> Option<(String, HashMap<String, (u64, u64)>, HashSet<String>)> {
+        let (footer, hits) = self.find_in(meta, items).await?;
+        let files = run::files(&self.place.store, &meta.location, &footer).await;
+        let files = files.map_err(left_out(meta)).ok()?;
+        let files = files.iter().map(|file| (file.path.clone(), file.told()));
+        let hits = hits.into_iter().map(|file| file.path);
+        Some((meta.location.to_string(), files.collect(), hits.collect()))
+    }
+
+    /// Returns the files of a run that hold any of the items; `None` when it cannot be read.
+    async fn find_in(
+        &self,
+        meta: &ObjectMeta,
+        items: &BTreeSet<ItemId>,
+    ) -> Option<(Arc<Footer>, Vec<Covered>)> {
         let looked = async {
             let footer = self.footer(meta).await?;
             let hits = run::find(&self.place.store, &meta.location, &footer, items).await?;
-            Ok::<_, run::Unsound>((footer, hits))
+            Ok((footer, hits))
         };
-        match looked.await {
-            Ok(found) => Some(found),
-            Err(error) => {
-                let (run, error) = (meta.location.as_ref(), swath_core::chain(&error));
-                tracing::warn!(run, error, "a run of the id index is left out");
-                None
-            }
-        }
+        looked.await.map_err(left_out(meta)).ok()
     }
 
-    /// Reads what a run covers, once: runs do not change.
+    /// Reads where the blocks of a run are, once: runs do not change.
     async fn footer(&self, meta: &ObjectMeta) -> Result<Arc<Footer>, run::Unsound> {
         let name = meta.location.as_ref();
         if let Some(footer) = self.cache.footer(name) {
@@ -137,5 +137,24 @@ impl Lake {
         let footer = Arc::new(run::footer(&self.place.store, meta).await?);
         self.cache.keep_footer(name, &footer);
         Ok(footer)
+    }
+}
+
+fn left_out(meta: &ObjectMeta) -> impl Fn(run::Unsound) {
+    let run = meta.location.to_string();
+    move |error| {
+        let error = swath_core::chain(&error);
+        tracing::warn!(run, error, "a run of the id index is left out");
+    }
+}
+
+fn outside(source: OutsideLake) -> LakeError {
+    LakeError::outside(TableName::StacItems)(source)
+}
+
+fn unpackable(error: &run::Unsound) -> LakeError {
+    LakeError::Index {
+        run: FOLDER.to_owned(),
+        what: swath_core::chain(error),
     }
 }

@@ -3,6 +3,9 @@
 mod bucket;
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
+#[cfg(feature = "glue")]
+mod glue;
+mod kind;
 mod locked;
 mod memory;
 mod object;
@@ -27,6 +30,9 @@ use crate::place::{OutsideLake, Place};
 pub use bucket::BucketPointer;
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Fault, FaultyPointer};
+#[cfg(feature = "glue")]
+pub use glue::{Glue, GluePointer};
+pub use kind::{Answer, PointerKind, UnknownKind};
 pub use locked::LockedPointer;
 pub use memory::MemoryPointer;
 pub(crate) use object::DATABASE;
@@ -192,6 +198,18 @@ pub enum PointerError {
         #[source]
         source: LockError,
     },
+    /// The service that holds the pointer refused, or did not answer.
+    #[error("{table}: {what}")]
+    Service {
+        /// The table.
+        table: TableName,
+        /// What was asked and what it said.
+        what: String,
+        /// What has been done.
+        effect: Effect,
+        /// What is to be done about it, when nothing has been done.
+        class: Class,
+    },
     /// A location outside the lake.
     #[error("the pointer cannot lead there")]
     Outside(#[source] OutsideLake),
@@ -210,6 +228,7 @@ impl PointerError {
         match self {
             Self::Database { effect, .. }
             | Self::CutOff { effect, .. }
+            | Self::Service { effect, .. }
             | Self::Store { effect, .. } => *effect,
             Self::Folder { .. }
             | Self::NoLocation { .. }
@@ -231,6 +250,7 @@ impl Classify for PointerError {
         }
         match self {
             Self::Database { source, .. } => sqlite::class_of(source),
+            Self::Service { class, .. } => *class,
             Self::Store { source, .. }
             | Self::Locked {
                 source: LockError::Store { source, .. },

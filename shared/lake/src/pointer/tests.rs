@@ -7,6 +7,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+#[cfg(feature = "glue")]
+mod glue;
 mod s3;
 mod wire;
 

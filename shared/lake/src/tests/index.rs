@@ -77,6 +77,46 @@ async fn files_that_cannot_hold_an_item_are_not_read() {
 }
 
 #[tokio::test]
+async fn a_new_writer_reads_no_manifest_that_the_index_covers() {
+    let world = World::new();
+    filled(&world, 12).await;
+    let metadata = "warehouse/earthcatalog/stac_items/metadata";
+    let metadata = world.folder.path().join(metadata);
+    let mut hidden = 0;
+    for entry in std::fs::read_dir(&metadata).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("-m") {
+            std::fs::rename(&path, path.with_extension("hidden")).unwrap();
+            hidden += 1;
+        }
+    }
+    assert!(hidden >= 12);
+    let file = world.write(CELL, &[item("i004b", None)]).await;
+    let total = commit(&world.lake().await, &[&file]).await.total();
+    assert_eq!(total.rows_added, 1);
+    // One that the index finds a row of is looked up in the manifests that list its partition.
+    let file = world.write(CELL, &[item("i004", None)]).await;
+    let lake = world.lake().await;
+    try_commit(&lake, &[&file], 1).await.unwrap_err();
+    // Without the cover all manifests are read.
+    for run in runs(&world) {
+        if run.extension().is_some_and(|ending| ending == "cover") {
+            std::fs::remove_file(run).unwrap();
+        }
+    }
+    let file = world.write(CELL, &[item("i005b", None)]).await;
+    let lake = world.lake().await;
+    try_commit(&lake, &[&file], 1).await.unwrap_err();
+    for entry in std::fs::read_dir(&metadata).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "hidden") {
+            std::fs::rename(&path, path.with_extension("avro")).unwrap();
+        }
+    }
+    nothing_comes_twice(&world, "i004c").await;
+}
+
+#[tokio::test]
 async fn an_index_that_is_absent_old_or_damaged_costs_time_only() {
     let world = World::new();
     filled(&world, 12).await;
