@@ -11,8 +11,8 @@ use swath_cloud::runs::ItemName;
 pub(crate) enum Document {
     /// Items, byte for byte.
     Items(Vec<Box<RawValue>>),
-    /// A collection, which is kept beside the items.
-    Collection(Box<RawValue>),
+    /// Collections, which are kept beside the items.
+    Collections(Vec<Box<RawValue>>),
     /// A catalog: there is nothing wrong with it, but it is no item.
     Other,
 }
@@ -33,6 +33,8 @@ struct Head<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(default)]
     features: Option<Vec<Box<RawValue>>>,
+    #[serde(default)]
+    collections: Option<Vec<Box<RawValue>>>,
 }
 
 /// Reads a document; whether each of its items is one is for `write` to say.
@@ -61,18 +63,42 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, Unusable> {
         };
         unusable(code, error.to_string(), error.is_eof())
     })?;
-    match (head.kind.as_deref(), head.features) {
-        (Some("FeatureCollection"), Some(items)) => Ok(Document::Items(items)),
-        (Some("Catalog"), _) => Ok(Document::Other),
-        (kind, _) => {
-            let whole = RawValue::from_string(text.to_owned());
-            let whole = whole.map_err(|error| unusable("not_json", error.to_string(), false))?;
-            Ok(match kind {
-                Some("Collection") => Document::Collection(whole),
-                _ => Document::Items(vec![whole]),
-            })
-        }
+    let whole = || {
+        let whole = RawValue::from_string(text.to_owned());
+        whole.map_err(|error| unusable("not_json", error.to_string(), false))
+    };
+    of(head, whole)
+}
+
+fn of(
+    head: Head<'_>,
+    whole: impl FnOnce() -> Result<Box<RawValue>, Unusable>,
+) -> Result<Document, Unusable> {
+    Ok(
+        match (head.kind.as_deref(), head.features, head.collections) {
+            (Some("FeatureCollection"), Some(items), _) => Document::Items(items),
+            (Some("Catalog"), ..) => Document::Other,
+            (Some("Collection"), ..) => Document::Collections(vec![whole()?]),
+            // What an API says of its collections has no type.
+            (None, None, Some(collections)) => Document::Collections(collections),
+            _ => Document::Items(vec![whole()?]),
+        },
+    )
+}
+
+/// Says what a document is that came by itself; what cannot be read so far is for `write` to refuse.
+pub(crate) fn of_inline(whole: Box<RawValue>) -> Document {
+    let kind = serde_json::from_str::<Kind<'_>>(whole.get());
+    if kind.is_ok_and(|kind| kind.kind.as_deref() == Some("Feature")) {
+        return Document::Items(vec![whole]);
     }
+    read(whole.get().as_bytes()).unwrap_or(Document::Items(vec![whole]))
+}
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -116,6 +142,10 @@ mod tests {
         assert_eq!(code(b"{\"a\":\"\xff\"}"), "not_utf8");
     }
 
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
     #[test]
     fn items_keep_their_bytes() {
         let text = r#"{"type":"FeatureCollection","features":[{"b":1.0,  "a":1}, {"c":2}]}"#;
@@ -125,7 +155,22 @@ mod tests {
         assert_eq!(items[0].get(), r#"{"b":1.0,  "a":1}"#);
         assert_eq!(items.len(), 2);
         let collection = read(br#"{"type":"Collection","id":"c"}"#).unwrap();
-        assert!(matches!(collection, Document::Collection(_)));
+        assert!(matches!(collection, Document::Collections(_)));
+        let answer = r#"{"links":[],"collections":[{"type":"Collection","id":"a"},{"id":"b"}]}"#;
+        for answer in [read(answer.as_bytes()).unwrap(), of_inline(raw(answer))] {
+            let Document::Collections(collections) = answer else {
+                panic!("no collections")
+            };
+            assert_eq!(collections[0].get(), r#"{"type":"Collection","id":"a"}"#);
+            assert_eq!(collections.len(), 2);
+        }
+        for item in [
+            r#"{"type":"Feature","collections":[]}"#,
+            "1",
+            r#"{"type":1}"#,
+        ] {
+            assert!(matches!(of_inline(raw(item)), Document::Items(_)), "{item}");
+        }
         let name = name_of(&items[0]);
         assert_eq!(name, None, "what is no item has no name");
     }

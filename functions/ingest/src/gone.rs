@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use swath_cloud::runs::{
-    Entry, GONE, ItemName, LedgerError, Origin, read_origins, read_upload, write_upload,
+    Entry, GONE, ItemName, LedgerError, Origin, find_origins, read_upload, write_upload,
 };
 use swath_cloud::store::Store;
 use swath_core::message::{Body, RemoveItems, RemovedItem};
 use swath_core::stac::parse_datetime;
 use time::OffsetDateTime;
 
+/// Uploads that are looked for at the same time.
+const READS: usize = 32;
 /// Items of one message.
 const TOGETHER: usize = 1000;
 
@@ -41,15 +44,28 @@ pub(crate) async fn find(
     }
     for marks in known.iter().filter(|at| !at.ends_with(GONE)) {
         let at = marks.strip_suffix(".bin").unwrap_or(marks);
-        for origin in read_origins(lake, &format!("{at}.jsonl.gz")).await? {
+        let at = format!("{at}.jsonl.gz");
+        for origin in find_origins(lake, &at, |href| found.contains_key(href)).await? {
             if let Some((_, origins)) = found.get_mut(&origin.href) {
                 origins.push(origin);
             }
         }
     }
-    for (href, (_, origins)) in &mut found {
-        origins.extend(forget_upload(lake, href).await?);
+    let uploads: Vec<_> = found
+        .keys()
+        .cloned()
+        .map(|href| async move {
+            let origin = forget_upload(lake, &href).await;
+            origin.map(|origin| (href, origin))
+        })
+        .collect();
+    let mut uploads = stream::iter(uploads).buffer_unordered(READS);
+    while let Some((href, origin)) = uploads.try_next().await? {
+        if let Some((_, origins)) = found.get_mut(&href) {
+            origins.extend(origin);
+        }
     }
+    drop(uploads);
     let mut gone = Gone::default();
     for (since, origins) in found.into_values() {
         gone.unknown += u64::from(origins.is_empty());

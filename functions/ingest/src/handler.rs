@@ -1,13 +1,15 @@
 //! From a queue's words to items, and back.
 
 use serde_json::value::RawValue;
+use swath_cloud::runs::Entry;
 use swath_core::intake::IngestChunk;
 use swath_core::message::Body;
 use swath_core::{RunId, digest_hex};
 use swath_lambda::{Batch, BatchError, Change, Incoming, ObjectEvent, Refused, SqsBatchResponse};
 use tracing::info;
 
-use crate::ingest::keep_collection;
+use crate::ingest::{keep_collections, keep_rejected};
+use crate::quarantine::Record;
 use crate::upload::{Told, hand_on, heed};
 use crate::{Context, IngestError, document, ingest};
 
@@ -98,8 +100,13 @@ async fn take_document(text: &RawValue, context: &Context) -> Result<(), IngestE
         Ok(document::Document::Items(items)) => {
             hand_on(&place, items, context).await?;
         }
-        Ok(document::Document::Collection(collection)) => {
-            keep_collection(context, &collection).await?;
+        Ok(document::Document::Collections(collections)) => {
+            for failure in keep_collections(context, collections).await? {
+                let entry = Entry::object(place.clone(), None, None);
+                let run_id = RunId::derive(&[b"upload", place.as_bytes()]);
+                let record = Record::new(&run_id, "message", entry, failure);
+                keep_rejected(context, record).await?;
+            }
         }
         // Only documents of the kinds above come here.
         Ok(document::Document::Other) | Err(_) => {}

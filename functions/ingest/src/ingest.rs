@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use serde_json::value::RawValue;
+use swath_cloud::collections;
 use swath_cloud::queue::QueueError;
 use swath_cloud::runs::{
     Entry, GONE, ItemName, Ledger, LedgerError, Mark, Origin, Pending, Receipt, SettleError, mark,
@@ -11,11 +12,10 @@ use swath_cloud::runs::{
 use swath_cloud::store::StoreError;
 use swath_core::intake::{IngestChunk, StageItems};
 use swath_core::message::{Body, Message, WriteItems};
-use swath_core::{Class, Classify, RunId};
+use swath_core::{Class, Classify, RunId, redact_text};
 
 use crate::Context;
-use crate::collections;
-use crate::document::{Document, name_of};
+use crate::document::{Document, name_of, of_inline};
 use crate::fetch::{Failure, Fetched, Fetching};
 use crate::gone;
 use crate::quarantine::Record;
@@ -285,7 +285,7 @@ impl Work<'_> {
             self.tried += 1;
             match fetched {
                 Fetched::Document(document) => {
-                    let items = self.take(document).await?;
+                    let items = self.take(&entry.href, document).await?;
                     self.origins.push(Origin {
                         href: entry.href,
                         etag: entry.etag,
@@ -295,7 +295,7 @@ impl Work<'_> {
                 }
                 // What came by itself has no object that could be gone.
                 Fetched::Inline(item) => {
-                    self.take(Document::Items(vec![item])).await?;
+                    self.take(&entry.href, of_inline(item)).await?;
                 }
                 Fetched::Gone => self.receipt.gone.push(entry.href),
                 Fetched::Failed(failure) => self.fail(entry, failure).await?,
@@ -305,12 +305,16 @@ impl Work<'_> {
     }
 
     /// Takes a document; returns the names of its items.
-    async fn take(&mut self, document: Document) -> Result<Vec<ItemName>, IngestError> {
+    async fn take(&mut self, href: &str, document: Document) -> Result<Vec<ItemName>, IngestError> {
         let items = match document {
             Document::Items(items) => items,
-            Document::Collection(collection) => {
-                self.receipt.others += 1;
-                keep_collection(self.context, &collection).await?;
+            Document::Collections(collections) => {
+                self.receipt.others += collections.len() as u64;
+                for failure in keep_collections(self.context, collections).await? {
+                    self.receipt.others -= 1;
+                    let entry = Entry::object(href.to_owned(), None, None);
+                    self.reject(entry, failure).await?;
+                }
                 return Ok(Vec::new());
             }
             Document::Other => {
@@ -375,29 +379,45 @@ impl Work<'_> {
             });
             return Ok(());
         }
+        self.reject(entry, failure).await
+    }
+
+    async fn reject(&mut self, entry: Entry, failure: Failure) -> Result<(), IngestError> {
         self.receipt.rejected += 1;
         let record = Record::new(self.run_id, &self.chunk.source, entry, failure);
         keep_rejected(self.context, record).await
     }
 }
 
-pub(crate) async fn keep_collection(
+/// Keeps collections; returns why those that are none cannot be kept.
+pub(crate) async fn keep_collections(
     context: &Context,
-    collection: &RawValue,
-) -> Result<(), IngestError> {
-    let kept = collections::keep(&context.lake, collection).await;
-    let id = kept.map_err(|source| IngestError::Keep {
-        what: "a collection",
-        source,
-    })?;
-    tracing::info!(collection.id = id, "collection kept");
-    Ok(())
+    collections: Vec<Box<RawValue>>,
+) -> Result<Vec<Failure>, IngestError> {
+    let mut none = Vec::new();
+    for collection in collections {
+        let kept = collections::keep(&context.lake, &collection).await;
+        let id = kept.map_err(|source| IngestError::Keep {
+            what: "a collection",
+            source,
+        })?;
+        if id.is_none() {
+            none.push(Failure {
+                class: Class::Invalid,
+                code: "no_id".to_owned(),
+                reason: "a collection without an id".to_owned(),
+                bytes: Some(collection.get().to_owned().into()),
+            });
+        }
+        tracing::info!(collection.id = id, "collection kept");
+    }
+    Ok(none)
 }
 
 /// Keeps an object that can never become an item.
 pub(crate) async fn keep_rejected(context: &Context, record: Record) -> Result<(), IngestError> {
     tracing::warn!(
-        href = record.href,
+        href = %redact_text(&record.href),
         code = record.code,
         reason = record.reason,
         "object rejected"

@@ -1,6 +1,5 @@
 //! Fetches the items of one chunk of a run and hands them on to be written.
 
-mod collections;
 mod config;
 mod context;
 mod document;

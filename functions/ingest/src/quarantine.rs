@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use swath_cloud::runs::Entry;
 use swath_cloud::store::{Store, StoreError};
-use swath_core::{Class, RunId, digest_hex, hex};
+use swath_core::{Class, RunId, digest_hex, hex, redact_text};
 
 use crate::fetch::Failure;
 
@@ -11,6 +11,8 @@ use crate::fetch::Failure;
 const KEPT: usize = 1 << 20;
 
 /// A rejected object, as it is kept at `quarantine/objects/<digest of its address>.json`.
+///
+/// Address and document stand as they came: they are the evidence, and what is tried again. Who shows them leaves secrets out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The run that met it last.
@@ -25,7 +27,7 @@ pub struct Record {
     pub class: Class,
     /// A short stable code.
     pub code: String,
-    /// The failure and each of its causes.
+    /// The failure and each of its causes, without secrets.
     pub reason: String,
     /// Bytes of the document, when there was one.
     pub size_bytes: Option<u64>,
@@ -47,7 +49,7 @@ impl Record {
             etag: entry.etag,
             class: failure.class,
             code: failure.code,
-            reason: failure.reason,
+            reason: redact_text(&failure.reason).into_owned(),
             size_bytes: None,
             body: None,
             body_hex: None,

@@ -183,7 +183,7 @@ async fn handled(event: &str, entries: bool) -> (usize, usize, usize) {
 }
 
 #[tokio::test]
-async fn events_come_to_what_their_names_say() {
+async fn regression_37_events_come_to_what_their_names_say() {
     let chunk = include_str!("../../../events/ingest/one-chunk.sends-its-items.json");
     assert_eq!(handled(chunk, true).await, (0, 0, 2));
     // The list of its objects is gone: ours to mend, so the message stays.

@@ -16,7 +16,7 @@ use crate::Context;
 use crate::document::{Document, name_of};
 use crate::fetch::{Fetched, fetch};
 use crate::gone;
-use crate::ingest::{IngestError, keep_collection, keep_rejected, send};
+use crate::ingest::{IngestError, keep_collections, keep_rejected, send};
 use crate::quarantine::Record;
 use crate::raster;
 
@@ -195,15 +195,13 @@ async fn take(
         Fetched::Gone => return Ok((Heeded::Gone, Vec::new())),
         Fetched::Failed(failure) => failure,
         Fetched::Inline(item) => return hand_on(href, vec![item], context).await,
-        Fetched::Document(document) => {
-            return match document {
-                Document::Items(items) => hand_on(href, items, context).await,
-                Document::Collection(collection) => {
-                    keep_collection(context, &collection).await?;
-                    Ok((Heeded::Taken, Vec::new()))
-                }
-                Document::Other => Ok((Heeded::Taken, Vec::new())),
-            };
+        Fetched::Document(Document::Items(items)) => return hand_on(href, items, context).await,
+        Fetched::Document(Document::Other) => return Ok((Heeded::Taken, Vec::new())),
+        Fetched::Document(Document::Collections(collections)) => {
+            match keep_collections(context, collections).await?.pop() {
+                Some(failure) => failure,
+                None => return Ok((Heeded::Taken, Vec::new())),
+            }
         }
     };
     if failure.class != Class::Invalid {

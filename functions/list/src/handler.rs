@@ -48,6 +48,7 @@ fn inventory(object: &ObjectEvent, context: &Context) -> Option<ListSource> {
         intake: context.intake.clone(),
         retry_pending: false,
         against: None,
+        staging_prefix: None,
     })
 }
 

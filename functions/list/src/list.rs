@@ -8,7 +8,7 @@ use swath_cloud::http::HttpError;
 use swath_cloud::keys::{self, Change, KeysError, Sorted, Sorter};
 use swath_cloud::queue::QueueError;
 use swath_cloud::runs::{
-    Chunker, Entry, Ledger, LedgerError, Plan, PlannedChunk, Receipt, Spans, known, runs,
+    Chunker, Entry, Journal, Ledger, LedgerError, Plan, PlannedChunk, Receipt, Spans, known, runs,
 };
 use swath_cloud::sources::SourceError;
 use swath_cloud::stac::StacError;
@@ -18,12 +18,14 @@ use swath_core::{Class, Classify, RunId, redact_url};
 use swath_table::input::InputError;
 use time::OffsetDateTime;
 use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::JoinSet;
 use url::Url;
 
 use crate::Context;
 use crate::filter::{Filter, GlobError};
 use crate::inventory::InventoryError;
-use crate::source::{Seen, Source};
+use crate::out::{Out, Seen};
+use crate::source::{Reading, Source, is_later};
 
 /// Batches of entries between a source and the chunks.
 const BATCHES: usize = 4;
@@ -223,6 +225,9 @@ impl Classify for ListError {
 pub async fn list(ask: &ListSource, context: &Context) -> Result<Planned, ListError> {
     let cursor = cursor(ask, context).await?;
     let mut chunker = Chunker::new(context.lake.clone(), ask.intake.chunk_size);
+    if let Some(prefix) = &ask.staging_prefix {
+        chunker = chunker.below(&format!("{}/chunks", prefix.trim_end_matches('/')));
+    }
     let listed = match fill(ask, cursor.clone(), context, &mut chunker).await {
         Ok(listed) => listed,
         Err(error) => {
@@ -257,6 +262,8 @@ pub async fn list(ask: &ListSource, context: &Context) -> Result<Planned, ListEr
         ledger.put_plan(&plan).await?;
         plan
     };
+    // From here on the plan says what was listed; the next time it is listed anew.
+    journal(ask, context).await?.forget().await?;
     let sent = send_chunks(&ledger, &plan, ask, context).await?;
     if plan.chunks.is_empty() && !ledger.is_done().await? {
         ledger.put_done().await?;
@@ -274,24 +281,29 @@ pub async fn list(ask: &ListSource, context: &Context) -> Result<Planned, ListEr
 /// # Errors
 /// As [`list`].
 pub async fn scan(ask: &ListSource, context: &Context) -> Result<Scanned, ListError> {
-    let mut scanned = Scanned::default();
-    let mut count = |entry: Entry| {
-        scanned.taken += 1;
-        scanned.bytes += entry.size.unwrap_or(0);
-        Ok(())
+    let Some(old) = &ask.against else {
+        let cursor = cursor(ask, context).await?;
+        let source = Source::find(&ask.source, &context.sources).await?;
+        let out = Out::counting(ask.intake.limit);
+        let asked = (&ask.intake, cursor);
+        let seen = source.run(asked, (&context.sources, None), out).await?;
+        return Ok(Scanned {
+            listed: seen.listed,
+            taken: seen.taken,
+            bytes: seen.bytes,
+        });
     };
-    let listed = if let Some(old) = &ask.against {
-        let (listed, changes) = changes(ask, old, context).await?;
-        for change in changes {
-            if let Some(entry) = change_entry(change?) {
-                count(entry)?;
-            }
+    let (listed, changes) = changes(ask, old, context).await?;
+    let mut scanned = Scanned {
+        listed,
+        ..Scanned::default()
+    };
+    for change in changes {
+        if let Some(entry) = change_entry(change?) {
+            scanned.taken += 1;
+            scanned.bytes += entry.size.unwrap_or(0);
         }
-        listed
-    } else {
-        each(ask, context, count).await?
-    };
-    scanned.listed = listed;
+    }
     Ok(scanned)
 }
 
@@ -305,13 +317,13 @@ pub async fn each(
     mut take: impl FnMut(Entry) -> Result<(), ListError>,
 ) -> Result<u64, ListError> {
     let cursor = cursor(ask, context).await?;
-    let (mut entries, running) = begin(ask, cursor, context).await?;
+    let (mut entries, running) = begin(ask, (cursor, None), context).await?;
     while let Some(batch) = entries.recv().await {
         for entry in batch {
             take(entry)?;
         }
     }
-    Ok(running.await.map_err(|_| ListError::Ended)??.listed)
+    Ok(running.end().await?.listed)
 }
 
 /// A list of objects in the order of their addresses.
@@ -402,18 +414,40 @@ fn change_entry(change: Change) -> Option<Entry> {
     }
 }
 
-type Running = tokio::task::JoinHandle<Result<Seen, ListError>>;
+/// A listing under way; it ends when this is dropped.
+struct Running(JoinSet<Result<Seen, ListError>>);
+
+impl Running {
+    async fn end(mut self) -> Result<Seen, ListError> {
+        let ended = self.0.join_next().await.ok_or(ListError::Ended)?;
+        ended.map_err(|_| ListError::Ended)?
+    }
+}
 
 async fn begin(
     ask: &ListSource,
-    cursor: Option<String>,
+    (cursor, mut journal): (Option<String>, Option<Journal<Reading>>),
     context: &Context,
 ) -> Result<(Receiver<Vec<Entry>>, Running), ListError> {
     let source = Source::find(&ask.source, &context.sources).await?;
     let (sender, receiver) = channel(BATCHES);
     let (intake, sources) = (ask.intake.clone(), context.sources.clone());
-    let run = async move { source.run((&intake, cursor), &sources, sender).await };
-    Ok((receiver, tokio::spawn(run)))
+    let out = Out::new(sender, intake.limit);
+    let run = async move {
+        let asked = (&intake, cursor);
+        source.run(asked, (&sources, journal.as_mut()), out).await
+    };
+    let mut running = JoinSet::new();
+    running.spawn(run);
+    Ok((receiver, Running(running)))
+}
+
+/// Opens what an earlier listing of the same, cut short, has noted; one for other settings leaves out other things.
+async fn journal(ask: &ListSource, context: &Context) -> Result<Journal<Reading>, ListError> {
+    // Settings: writing them cannot fail.
+    let intake = serde_json::to_vec(&ask.intake).unwrap_or_default();
+    let parts = [ask.source.as_bytes(), &intake];
+    Ok(Journal::open(&context.lake, &parts, context.clock.now()).await?)
 }
 
 async fn fill(
@@ -431,16 +465,17 @@ async fn fill(
         }
         return Ok(Seen {
             listed,
-            cursor: None,
+            ..Seen::default()
         });
     }
-    let (mut entries, running) = begin(ask, cursor, context).await?;
+    let journal = journal(ask, context).await?;
+    let (mut entries, running) = begin(ask, (cursor, Some(journal)), context).await?;
     while let Some(batch) = entries.recv().await {
         for entry in batch {
             chunker.add(&entry).await?;
         }
     }
-    running.await.map_err(|_| ListError::Ended)?
+    running.end().await
 }
 
 /// Returns where an API is to be gone on with: at the latest cursor of a run that is done, of the same source and intake.
@@ -454,7 +489,7 @@ async fn cursor(ask: &ListSource, context: &Context) -> Result<Option<String>, L
         if let Some(plan) = ledger.plan().await?
             && plan.source == ask.source
             && plan.intake == ask.intake
-            && plan.cursor > latest
+            && is_later(plan.cursor.as_deref(), latest.as_deref())
             && ledger.is_done().await?
         {
             latest = plan.cursor;

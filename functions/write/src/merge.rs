@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use swath_cloud::queue::QueueError;
 use swath_cloud::runs::{Ledger, LedgerError};
 use swath_cloud::store::StoreError;
-use swath_core::intake::{MergeFiles, ReplaceFiles};
+use swath_core::intake::{COMPACT_ROWS, MergeFiles, ReplaceFiles};
 use swath_core::message::{Body, Message, WrittenFile};
 use swath_core::{Class, Classify, RunId, TableName};
 use swath_table::layout::data_path;
@@ -115,7 +115,7 @@ async fn one(
     context: &Context,
 ) -> Result<Vec<WrittenFile>, WriteError> {
     let mut merged = Vec::new();
-    for group in groups(&asked.files) {
+    for group in groups(&asked.files, asked.rows.unwrap_or(COMPACT_ROWS)) {
         merged.extend(merge_group(asked, group, context).await?);
     }
     let Some(partitions) = asked.full else {
@@ -152,15 +152,18 @@ async fn ask_to_replace(
         .map_err(MergeError::Tell)
 }
 
-/// Puts files into groups of no more than [`GROUP`] bytes each, or of one file that is larger.
-fn groups(files: &[WrittenFile]) -> Vec<&[WrittenFile]> {
-    let (mut groups, mut begin, mut bytes) = (Vec::new(), 0, 0);
+/// Puts files into groups of no more than [`GROUP`] bytes and `most` rows each, or of one file that is larger.
+fn groups(files: &[WrittenFile], most: u32) -> Vec<&[WrittenFile]> {
+    let (mut groups, mut begin) = (Vec::new(), 0);
+    let (mut bytes, mut rows) = (0, 0);
     for (index, file) in files.iter().enumerate() {
-        if index > begin && bytes + file.size_bytes > GROUP {
+        let is_full = bytes + file.size_bytes > GROUP || rows + file.rows > u64::from(most);
+        if index > begin && is_full {
             groups.extend(files.get(begin..index));
-            (begin, bytes) = (index, 0);
+            (begin, bytes, rows) = (index, 0, 0);
         }
         bytes += file.size_bytes;
+        rows += file.rows;
     }
     groups.extend(files.get(begin..).filter(|rest| !rest.is_empty()));
     groups
@@ -211,8 +214,12 @@ mod tests {
         };
         let mib = 1 << 20;
         let files: Vec<_> = [3 * mib, 4 * mib, 2 * mib, 20 * mib, mib].map(file).into();
-        let sizes: Vec<usize> = groups(&files).iter().map(|group| group.len()).collect();
-        assert_eq!(sizes, [2, 1, 1, 1]);
-        assert!(groups(&[]).is_empty());
+        let sizes = |most| -> Vec<usize> {
+            let groups = groups(&files, most);
+            groups.iter().map(|group| group.len()).collect()
+        };
+        assert_eq!(sizes(100), [2, 1, 1, 1]);
+        assert_eq!(sizes(1), [1; 5]);
+        assert!(groups(&[], 1).is_empty());
     }
 }

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::aws::AwsCommand;
 use crate::census::CensusArgs;
+use crate::collections::CollectionsArgs;
 use crate::decode::DecodeArgs;
 use crate::diff::DiffArgs;
 use crate::download::DownloadArgs;
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     /// What was rejected: list it, explain it, take it in again.
     #[command(subcommand, after_help = exit::HELP)]
     Quarantine(QuarantineCommand),
+    /// Show the STAC Collections that a lake keeps, and their versions. Exit code 5: none, or not that one.
+    #[command(after_help = exit::HELP)]
+    Collections(CollectionsArgs),
     /// Download the assets that rows name, each proven whole.
     #[command(after_help = exit::HELP)]
     Download(Box<DownloadArgs>),

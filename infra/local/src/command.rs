@@ -10,8 +10,8 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::run::CommandError;
 use crate::{
-    aws, census, decode, demo, diff, download, encode, ingest, itemize, lake, repair, run, search,
-    serve_items, validate,
+    aws, census, collections, decode, demo, diff, download, encode, ingest, itemize, lake, repair,
+    run, search, serve_items, validate,
 };
 
 /// Runs the command that the arguments name.
@@ -46,6 +46,7 @@ async fn dispatch(command: Command) -> Result<Exit, CommandError> {
         Command::Ingest(arguments) => ingest::command(*arguments).await,
         Command::Runs(arguments) => ingest::runs_command(arguments).await,
         Command::Quarantine(command) => ingest::quarantine(command).await,
+        Command::Collections(arguments) => collections::command(&arguments).await,
         Command::Download(arguments) => download::command(*arguments).await,
         Command::Repair(arguments) => repair::command(*arguments).await,
         Command::Demo(arguments) => demo::demo(arguments).await,

@@ -4,6 +4,7 @@ pub mod areas;
 mod aws;
 pub mod census;
 mod cli;
+mod collections;
 mod command;
 mod decode;
 mod demo;

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod clock;
+pub mod collections;
 pub mod digest;
 pub mod fetch;
 pub mod http;

@@ -12,6 +12,9 @@ pub const CHUNK: u32 = 10_000;
 /// Objects of a chunk of a bulk run when it says nothing else.
 pub const BULK_CHUNK: u32 = 100_000;
 
+/// Rows of one merged file of a bulk run when it says nothing else.
+pub const COMPACT_ROWS: u32 = 100_000;
+
 /// What a run takes of its source, and how. With the content of what is listed it makes the run's id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,6 +46,9 @@ pub struct Intake {
     pub mode: Mode,
     /// Whether files are merged before they are committed.
     pub bulk: bool,
+    /// Rows of one merged file at most, but for files that are staged with more; [`COMPACT_ROWS`] when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compact_rows: Option<u32>,
     /// What is said of rasters that the source holds in place of items.
     #[serde(skip_serializing_if = "Rasters::says_nothing")]
     pub rasters: Rasters,
@@ -78,6 +84,7 @@ impl Default for Intake {
             chunk_size: CHUNK,
             mode: Mode::Auto,
             bulk: false,
+            compact_rows: None,
             rasters: Rasters::default(),
         }
     }
@@ -142,6 +149,10 @@ pub struct ListSource {
     /// An earlier list of the same objects: what is new or changed since is taken, and of what is gone the items leave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<String>,
+    /// Where below the lake's base the lists of the run's chunks are staged, which is no part of what the run is;
+    /// `runs/chunks` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging_prefix: Option<String>,
 }
 
 /// Asks `ingest` for the items of one chunk of a run.
@@ -187,6 +198,9 @@ pub struct MergeFiles {
     pub partition: Partition,
     /// Its files.
     pub files: Vec<WrittenFile>,
+    /// Rows of one merged file at most, but for files that come with more; [`COMPACT_ROWS`] when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u32>,
     /// Of how many partitions' merged files those of this one wait for the others, to replace the table's together; without
     /// it they are added.
     #[serde(default, skip_serializing_if = "Option::is_none")]

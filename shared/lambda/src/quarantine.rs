@@ -4,7 +4,7 @@ use aws_lambda_events::sqs::SqsMessage;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use swath_cloud::store::StoreError;
-use swath_core::{Class, redact_message};
+use swath_core::{Class, redact_message, redact_text};
 use time::OffsetDateTime;
 
 use crate::shell::Shell;
@@ -20,7 +20,7 @@ pub struct Record {
     pub class: Class,
     /// Where it failed: `malformed`, `body`, `refused` or `work`.
     pub code: String,
-    /// The failure and each of its causes.
+    /// The failure and each of its causes, without secrets.
     pub reason: String,
     /// When the function received it.
     #[serde(with = "time::serde::rfc3339")]
@@ -69,6 +69,11 @@ const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.
 impl Shell {
     /// Keeps a message where a person can look at it.
     pub(crate) async fn quarantine(&self, record: &Record) -> Result<(), KeepError> {
+        let reason = redact_text(&record.reason).into_owned();
+        let record = &Record {
+            reason,
+            ..record.clone()
+        };
         let bytes = serde_json::to_vec_pretty(record).map_err(KeepError::Json)?;
         let kept = self.lake.put(&record.path(), bytes.into()).await;
         kept.map_err(KeepError::Store)

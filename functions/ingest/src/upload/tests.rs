@@ -104,7 +104,7 @@ async fn what_is_deleted_takes_its_items_with_it_as_they_were() {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_late_is_not_heeded() {
+async fn regression_37_an_event_that_comes_late_is_not_heeded() {
     let world = World::new();
     world.put(&item("x", 1));
     assert_eq!(world.heed(DELETED, "20").await, Heeded::Removed);

@@ -5,138 +5,204 @@ use arrow_array::types::{
     Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, StringViewArray};
+use arrow_schema::{DataType, Schema, TimeUnit};
 
-use super::{Flow, InventoryError, Row};
+use super::{Flow, InventoryError, Needs, Row};
+
+/// What is read of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Flag,
+    Number,
+}
+
+impl Kind {
+    fn has(self, found: &DataType) -> bool {
+        match self {
+            Self::Text => matches!(found, DataType::Utf8 | DataType::Utf8View),
+            Self::Flag => matches!(found, DataType::Boolean),
+            Self::Number => matches!(found, DataType::Int64 | DataType::Timestamp(_, _)),
+        }
+    }
+}
 
 /// The columns that rows are made of, as Parquet and ORC spell them.
-const COLUMNS: [&str; 7] = [
-    "bucket",
-    "key",
-    "is_latest",
-    "is_delete_marker",
-    "size",
-    "last_modified_date",
-    "e_tag",
+const COLUMNS: [(&str, Kind); 7] = [
+    ("bucket", Kind::Text),
+    ("key", Kind::Text),
+    ("is_latest", Kind::Flag),
+    ("is_delete_marker", Kind::Flag),
+    ("size", Kind::Number),
+    ("last_modified_date", Kind::Number),
+    ("e_tag", Kind::Text),
 ];
-
-/// Which columns of a file are those that rows are made of.
-pub(super) struct Names(Vec<usize>);
 
 fn plain(name: &str) -> String {
     name.replace('_', "").to_ascii_lowercase()
 }
 
-impl Names {
-    /// Finds columns by name, whatever their case; `None` when there are no keys.
-    pub(super) fn of(names: &[String]) -> Option<Self> {
-        let is_wanted = |name: &str| COLUMNS.iter().any(|column| plain(column) == plain(name));
-        let numbered = names.iter().enumerate();
-        let wanted: Vec<usize> = numbered
-            .filter(|(_, name)| is_wanted(name))
-            .map(|(place, _)| place)
-            .collect();
-        names
-            .iter()
-            .any(|name| plain(name) == "key")
-            .then_some(Self(wanted))
+fn is_read(column: &str, needs: Needs) -> bool {
+    match column {
+        "bucket" | "e_tag" => needs.address,
+        "last_modified_date" => needs.time,
+        _ => true,
+    }
+}
+
+/// Returns the places of the columns that are read, by their names in any case; says what is wrong with a schema: no keys, or
+/// a column of a type that it has in no inventory, be it read or not.
+pub(super) fn places(
+    at: &str,
+    schema: &Schema,
+    needs: Needs,
+) -> Result<Vec<usize>, InventoryError> {
+    let mut places = Vec::new();
+    let mut has_keys = false;
+    for (place, field) in schema.fields().iter().enumerate() {
+        let name = plain(field.name());
+        let Some((column, kind)) = COLUMNS.iter().find(|(column, _)| plain(column) == name) else {
+            continue;
+        };
+        if !kind.has(field.data_type()) {
+            return Err(InventoryError::Type {
+                at: at.to_owned(),
+                column,
+                found: field.data_type().to_string(),
+            });
+        }
+        has_keys |= *column == "key";
+        if is_read(column, needs) {
+            places.push(place);
+        }
+    }
+    if has_keys {
+        return Ok(places);
+    }
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    Err(InventoryError::Schema {
+        at: at.to_owned(),
+        column: "key",
+        found: names.collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// A column of texts.
+#[derive(Clone, Copy)]
+enum Texts<'a> {
+    Copied(&'a StringArray),
+    Viewed(&'a StringViewArray),
+}
+
+impl<'a> Texts<'a> {
+    fn of(array: &'a ArrayRef) -> Option<Self> {
+        let copied = array.as_string_opt::<i32>().map(Self::Copied);
+        copied.or_else(|| array.as_string_view_opt().map(Self::Viewed))
     }
 
-    /// Returns their places.
-    pub(super) fn places(&self) -> &[usize] {
-        &self.0
+    fn get(self, row: usize) -> Option<&'a str> {
+        match self {
+            Self::Copied(array) => array.is_valid(row).then(|| array.value(row)),
+            Self::Viewed(array) => array.is_valid(row).then(|| array.value(row)),
+        }
+    }
+}
+
+/// A column of numbers; of moments, milliseconds since 1970 once multiplied and divided.
+struct Numbers<'a> {
+    array: &'a ArrayRef,
+    values: &'a [i64],
+    times: i64,
+    over: i64,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(array: &'a ArrayRef) -> Option<Self> {
+        macro_rules! values {
+            ($kind:ty) => {
+                array.as_primitive_opt::<$kind>()?.values()
+            };
+        }
+        let (values, times, over): (&[i64], i64, i64) = match array.data_type() {
+            DataType::Int64 => (values!(Int64Type), 1, 1),
+            DataType::Timestamp(TimeUnit::Second, _) => (values!(TimestampSecondType), 1000, 1),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                (values!(TimestampMillisecondType), 1, 1)
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                (values!(TimestampMicrosecondType), 1, 1000)
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                (values!(TimestampNanosecondType), 1, 1_000_000)
+            }
+            _ => return None,
+        };
+        Some(Self {
+            array,
+            values,
+            times,
+            over,
+        })
+    }
+
+    fn get(&self, row: usize) -> Option<i64> {
+        if self.array.is_null(row) {
+            return None;
+        }
+        let value = *self.values.get(row)?;
+        Some(match (self.times, self.over) {
+            (1, 1) => value,
+            (times, over) => value.saturating_mul(times).div_euclid(over),
+        })
     }
 }
 
 /// Columns of one batch.
 struct Columns<'a> {
-    bucket: Option<&'a StringArray>,
-    key: &'a StringArray,
+    bucket: Option<Texts<'a>>,
+    key: Option<Texts<'a>>,
     is_latest: Option<&'a BooleanArray>,
     is_delete_marker: Option<&'a BooleanArray>,
-    size: Option<&'a ArrayRef>,
-    modified: Option<&'a ArrayRef>,
-    etag: Option<&'a StringArray>,
+    size: Option<Numbers<'a>>,
+    modified: Option<Numbers<'a>>,
+    etag: Option<Texts<'a>>,
 }
 
 impl<'a> Columns<'a> {
-    fn of(at: &str, batch: &'a RecordBatch) -> Result<Self, InventoryError> {
+    fn of(batch: &'a RecordBatch) -> Self {
+        let schema = batch.schema_ref();
         let find = |name: &str| {
-            let schema = batch.schema();
-            let place = schema
-                .fields()
-                .iter()
-                .position(|field| plain(field.name()) == plain(name));
-            place.map(|place| batch.column(place))
+            let mut fields = schema.fields().iter();
+            let place = fields.position(|field| plain(field.name()) == plain(name))?;
+            batch.columns().get(place)
         };
-        let wrong = |column: &'static str, array: &ArrayRef| InventoryError::Type {
-            at: at.to_owned(),
-            column,
-            found: array.data_type().to_string(),
-        };
-        let text = |name: &'static str| {
-            let array = find(name);
-            array
-                .map(|array| {
-                    array
-                        .as_string_opt::<i32>()
-                        .ok_or_else(|| wrong(name, array))
-                })
-                .transpose()
-        };
-        let flag = |name: &'static str| {
-            let array = find(name);
-            array
-                .map(|array| array.as_boolean_opt().ok_or_else(|| wrong(name, array)))
-                .transpose()
-        };
-        let key = text("key")?.ok_or_else(|| InventoryError::Schema {
-            at: at.to_owned(),
-            column: "key",
-            found: batch
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| field.name().as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
-        })?;
-        let number = |name: &'static str| {
-            let array = find(name);
-            match array {
-                Some(array) if !is_number(array.data_type()) => Err(wrong(name, array)),
-                array => Ok(array),
-            }
-        };
-        Ok(Self {
-            bucket: text("bucket")?,
-            key,
-            is_latest: flag("is_latest")?,
-            is_delete_marker: flag("is_delete_marker")?,
-            size: number("size")?,
-            modified: number("last_modified_date")?,
-            etag: text("e_tag")?,
-        })
+        let text = |name| find(name).and_then(Texts::of);
+        let flag = |name| find(name).and_then(|array| array.as_boolean_opt());
+        let number = |name| find(name).and_then(Numbers::of);
+        Self {
+            bucket: text("bucket"),
+            key: text("key"),
+            is_latest: flag("is_latest"),
+            is_delete_marker: flag("is_delete_marker"),
+            size: number("size"),
+            modified: number("last_modified_date"),
+            etag: text("e_tag"),
+        }
     }
 
     fn row(&self, row: usize) -> Row<'a> {
-        let text = |array: Option<&'a StringArray>| {
-            let array = array.filter(|array| array.is_valid(row))?;
-            Some(array.value(row))
-        };
         let flag = |array: Option<&BooleanArray>| {
             let array = array.filter(|array| array.is_valid(row))?;
             Some(array.value(row))
         };
+        let text = |texts: Option<Texts<'a>>| texts.and_then(|texts| texts.get(row));
+        let size = self.size.as_ref().and_then(|numbers| numbers.get(row));
         Row {
             bucket: text(self.bucket).unwrap_or_default(),
-            key: text(Some(self.key)).unwrap_or_default(),
-            size: self
-                .size
-                .and_then(|array| number(array, row))
-                .and_then(|size| u64::try_from(size).ok()),
-            modified_ms: self.modified.and_then(|array| number(array, row)),
+            key: text(self.key).unwrap_or_default(),
+            size: size.and_then(|size| u64::try_from(size).ok()),
+            modified_ms: self.modified.as_ref().and_then(|numbers| numbers.get(row)),
             etag: text(self.etag)
                 .map(|etag| etag.trim_matches('"'))
                 .filter(|etag| !etag.is_empty()),
@@ -146,50 +212,13 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn is_number(kind: &DataType) -> bool {
-    matches!(kind, DataType::Int64 | DataType::Timestamp(_, _))
-}
-
-/// Returns a number; of a moment, milliseconds since 1970.
-fn number(array: &ArrayRef, row: usize) -> Option<i64> {
-    if array.is_null(row) {
-        return None;
-    }
-    Some(match array.data_type() {
-        DataType::Int64 => array.as_primitive_opt::<Int64Type>()?.value(row),
-        DataType::Timestamp(TimeUnit::Second, _) => {
-            array.as_primitive_opt::<TimestampSecondType>()?.value(row) * 1000
-        }
-        DataType::Timestamp(TimeUnit::Millisecond, _) => array
-            .as_primitive_opt::<TimestampMillisecondType>()?
-            .value(row),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            array
-                .as_primitive_opt::<TimestampMicrosecondType>()?
-                .value(row)
-                / 1000
-        }
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-            array
-                .as_primitive_opt::<TimestampNanosecondType>()?
-                .value(row)
-                / 1_000_000
-        }
-        _ => return None,
-    })
-}
-
-/// Hands every row of a batch to `take`, until it says stop.
-pub(super) fn take_batch(
-    at: &str,
-    batch: &RecordBatch,
-    take: &mut dyn FnMut(&Row<'_>) -> Flow,
-) -> Result<Flow, InventoryError> {
-    let columns = Columns::of(at, batch)?;
+/// Hands every row of a batch to `take`, until it says stop; the schema of the batches has gone through [`places`].
+pub(super) fn take_batch(batch: &RecordBatch, take: &mut dyn FnMut(&Row<'_>) -> Flow) -> Flow {
+    let columns = Columns::of(batch);
     for row in 0..batch.num_rows() {
         if take(&columns.row(row)) == Flow::Enough {
-            return Ok(Flow::Enough);
+            return Flow::Enough;
         }
     }
-    Ok(Flow::More)
+    Flow::More
 }

@@ -1,12 +1,13 @@
 //! CSV: quoted fields, no header as AWS writes it, URL-encoded keys. One line is held at a time.
 
 use std::borrow::Cow;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use percent_encoding::percent_decode;
 
-use super::{BLOCK, Flow, InventoryError, Row};
+use super::{BLOCK, Flow, InventoryError, Needs, Row};
 use crate::inventory::row::date_ms;
 
 /// Rows from which the columns are told when nothing names them.
@@ -73,7 +74,7 @@ impl Columns {
             is_latest,
             is_delete_marker: next.filter(|column| all(*column, is_flag)),
             size: find(2, |value| value.bytes().all(|byte| byte.is_ascii_digit())),
-            modified: find(2, |value| date_ms(value).is_some()),
+            modified: find(2, |value| date_ms(value.as_bytes()).is_some()),
             etag: find(2, is_etag),
         })
     }
@@ -89,164 +90,191 @@ fn is_etag(value: &str) -> bool {
 pub(super) fn read(
     name: &str,
     input: impl Read,
-    names: Option<&[String]>,
+    (names, needs): (Option<&[String]>, Needs),
     take: &mut dyn FnMut(&Row<'_>) -> Flow,
 ) -> Result<(), InventoryError> {
-    let mut lines = Lines {
-        name,
-        input: BufReader::with_capacity(BLOCK, input),
-        line: Vec::new(),
-        fields: Vec::new(),
-        row: 0,
+    let mut lines = Lines::new(name, input);
+    let columns = match names {
+        Some(names) => Some(lines.named(names)?),
+        None => lines.told()?,
     };
-    let schema = |found: String| InventoryError::Schema {
-        at: name.to_owned(),
-        column: "Key",
-        found,
-    };
-    if let Some(names) = names {
-        let columns = Columns::named(names).ok_or_else(|| schema(names.join(", ")))?;
-        while lines.next()? {
-            if lines.row == 1 && lines.is_header() {
-                continue;
-            }
-            if lines.take(&columns, take)? == Flow::Enough {
-                break;
-            }
-        }
+    let Some(columns) = columns else {
         return Ok(());
-    }
-    let mut first = Vec::new();
-    let mut by_header = None;
-    while first.len() < GUESSED_FROM && lines.next()? {
-        if lines.row == 1 && lines.is_header() {
-            let names = lines.texts();
-            by_header = Some(Columns::named(&names).ok_or_else(|| schema(names.join(", ")))?);
-            break;
-        }
-        first.push((lines.line.clone(), lines.texts()));
-    }
-    let columns = if let Some(columns) = by_header {
-        columns
-    } else {
-        let texts: Vec<_> = first.iter().map(|(_, texts)| texts.clone()).collect();
-        let Some(columns) = Columns::guessed(&texts) else {
-            return if texts.is_empty() {
-                Ok(())
-            } else {
-                Err(schema("one column without a name".to_owned()))
-            };
-        };
-        columns
     };
-    for (row, (line, _)) in first.into_iter().enumerate() {
-        lines.again(line, row as u64 + 1)?;
-        if lines.take(&columns, take)? == Flow::Enough {
-            return Ok(());
-        }
-    }
     while lines.next()? {
-        if lines.take(&columns, take)? == Flow::Enough {
+        if lines.row == 1 && lines.is_header() {
+            continue;
+        }
+        if lines.take(&columns, needs, take)? == Flow::Enough {
             break;
         }
     }
     Ok(())
 }
 
+/// Lines of a file, one at a time, where they lie in the block that was read.
 struct Lines<'a, R> {
     name: &'a str,
-    input: BufReader<R>,
-    line: Vec<u8>,
+    input: R,
+    /// What was read.
+    block: Vec<u8>,
+    /// Bytes of it, from its begin.
+    filled: usize,
+    /// The line in it.
+    line: Range<usize>,
+    /// Where the next line begins.
+    next: usize,
+    /// Whether lines that were read stay, to be read again.
+    keeps: bool,
     fields: Vec<Field>,
     row: u64,
 }
 
-impl<R: Read> Lines<'_, R> {
+impl<'a, R: Read> Lines<'a, R> {
+    fn new(name: &'a str, input: R) -> Self {
+        Self {
+            name,
+            input,
+            block: vec![0; BLOCK],
+            filled: 0,
+            line: 0..0,
+            next: 0,
+            keeps: false,
+            fields: Vec::new(),
+            row: 0,
+        }
+    }
+
+    fn named(&self, names: &[impl AsRef<str>]) -> Result<Columns, InventoryError> {
+        Columns::named(names).ok_or_else(|| {
+            let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+            self.schema(names.join(", "))
+        })
+    }
+
+    /// Tells the columns by a header or by the first rows, which are read again then; `None` when there are none.
+    fn told(&mut self) -> Result<Option<Columns>, InventoryError> {
+        self.keeps = true;
+        let mut first = Vec::new();
+        let mut header = None;
+        while first.len() < GUESSED_FROM && self.next()? {
+            if self.row == 1 && self.is_header() {
+                header = Some(self.named(&self.texts())?);
+                break;
+            }
+            first.push(self.texts());
+        }
+        self.keeps = false;
+        (self.next, self.row) = (0, 0);
+        if header.is_some() || first.is_empty() {
+            return Ok(header);
+        }
+        let told = Columns::guessed(&first);
+        told.map(Some)
+            .ok_or_else(|| self.schema("one column without a name".to_owned()))
+    }
+
+    fn schema(&self, found: String) -> InventoryError {
+        InventoryError::Schema {
+            at: self.name.to_owned(),
+            column: "Key",
+            found,
+        }
+    }
+
     /// Reads the next line that is not empty, and finds its fields.
     fn next(&mut self) -> Result<bool, InventoryError> {
         loop {
-            self.line.clear();
-            if !self.more()? {
+            let mut length = self.more(0)?;
+            if length == 0 {
                 return Ok(false);
             }
             self.row += 1;
-            while !self.split() {
+            loop {
+                let line = self.block.get(self.next..self.next + length);
+                if split(line.unwrap_or_default(), &mut self.fields) {
+                    break;
+                }
                 // A quote is open: the field holds the end of the line.
-                if !self.more()? || self.line.len() > LONGEST {
+                let longer = self.more(length)?;
+                if longer == length {
                     return Err(self.wrong("a quote is not closed"));
                 }
+                length = longer;
             }
+            self.line = self.next..self.next + length;
+            self.next += length;
             if self.fields.len() > 1 || self.fields.iter().any(|(begin, end, _)| end > begin) {
                 return Ok(true);
             }
         }
     }
 
-    fn more(&mut self) -> Result<bool, InventoryError> {
-        let read = self.input.read_until(b'\n', &mut self.line);
-        Ok(read.map_err(InventoryError::read(self.name))? > 0)
-    }
-
-    /// Takes up a line that was read before.
-    fn again(&mut self, line: Vec<u8>, row: u64) -> Result<(), InventoryError> {
-        self.line = line;
-        self.row = row;
-        if self.split() {
-            return Ok(());
-        }
-        Err(self.wrong("a quote is not closed"))
-    }
-
-    /// Finds the fields of the line; says no when a quote is open at its end.
-    fn split(&mut self) -> bool {
-        self.fields.clear();
-        let mut line = self.line.as_slice();
-        while let Some(rest) = line
-            .strip_suffix(b"\n")
-            .or_else(|| line.strip_suffix(b"\r"))
-        {
-            line = rest;
-        }
-        let mut at = 0;
+    /// Returns how long the next line is with its first end after `length` bytes, or with all that is left.
+    fn more(&mut self, length: usize) -> Result<usize, InventoryError> {
+        let mut seen = length;
         loop {
-            let rest = line.get(at..).unwrap_or_default();
-            let (begin, end, doubled, next) = if rest.first() == Some(&b'"') {
-                let Some((length, doubled)) = quoted(rest.get(1..).unwrap_or_default()) else {
-                    return false;
-                };
-                (at + 1, at + 1 + length, doubled, at + length + 2)
-            } else {
-                let length = memchr(b',', rest).unwrap_or(rest.len());
-                (at, at + length, false, at + length)
-            };
-            self.fields.push((begin, end, doubled));
-            if next >= line.len() {
-                return true;
+            let unread = self.block.get(self.next..self.filled).unwrap_or_default();
+            if let Some(end) = memchr(b'\n', unread.get(seen..).unwrap_or_default()) {
+                return Ok(seen + end + 1);
             }
-            // What stands between a closing quote and the comma is no part of anything.
-            let rest = line.get(next..).unwrap_or_default();
-            match memchr(b',', rest) {
-                Some(comma) => at = next + comma + 1,
-                None => return true,
+            seen = unread.len();
+            if seen > LONGEST {
+                return Err(self.wrong("the line is longer than 1 MiB, or a quote is not closed"));
+            }
+            if !self.fill()? {
+                return Ok(seen);
+            }
+        }
+    }
+
+    /// Reads on; says no at the end.
+    fn fill(&mut self) -> Result<bool, InventoryError> {
+        if !self.keeps {
+            self.block.copy_within(self.next..self.filled, 0);
+            self.filled -= self.next;
+            self.next = 0;
+        }
+        if self.filled == self.block.len() {
+            self.block.resize(self.filled * 2, 0);
+        }
+        loop {
+            let rest = self.block.get_mut(self.filled..).unwrap_or_default();
+            match self.input.read(rest) {
+                Ok(read) => {
+                    self.filled += read;
+                    return Ok(read > 0);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(InventoryError::read(self.name)(error)),
             }
         }
     }
 
     fn raw(&self, column: usize) -> Option<(&[u8], bool)> {
         let (begin, end, doubled) = *self.fields.get(column)?;
-        Some((self.line.get(begin..end)?, doubled))
+        let line = self.block.get(self.line.clone())?;
+        Some((line.get(begin..end)?, doubled))
     }
 
-    fn text(&self, column: Option<usize>) -> Result<Option<Cow<'_, str>>, InventoryError> {
-        let Some((raw, doubled)) = column.and_then(|column| self.raw(column)) else {
-            return Ok(None);
-        };
-        let text = std::str::from_utf8(raw).map_err(|_| self.wrong("a field is not UTF-8"))?;
-        Ok(Some(if doubled {
-            Cow::Owned(text.replace("\"\"", "\""))
-        } else {
-            Cow::Borrowed(text)
-        }))
+    /// Returns what a field holds; nothing of a column that is not there.
+    fn bytes(&self, column: Option<usize>) -> Cow<'_, [u8]> {
+        match column.and_then(|column| self.raw(column)) {
+            None => Cow::Borrowed(&[]),
+            Some((raw, false)) => Cow::Borrowed(raw),
+            Some((raw, true)) => {
+                let mut was_quote = false;
+                let single = raw.iter().filter(|byte| {
+                    was_quote = **byte == b'"' && !was_quote;
+                    **byte != b'"' || was_quote
+                });
+                Cow::Owned(single.copied().collect())
+            }
+        }
+    }
+
+    fn text(&self, column: Option<usize>) -> Result<Cow<'_, str>, InventoryError> {
+        utf8(self.bytes(column)).ok_or_else(|| self.wrong("a field is not UTF-8"))
     }
 
     fn texts(&self) -> Vec<String> {
@@ -276,6 +304,7 @@ impl<R: Read> Lines<'_, R> {
     fn take(
         &self,
         columns: &Columns,
+        needs: Needs,
         take: &mut dyn FnMut(&Row<'_>) -> Flow,
     ) -> Result<Flow, InventoryError> {
         if self.fields.len() != columns.count {
@@ -286,33 +315,77 @@ impl<R: Read> Lines<'_, R> {
             let raw = column.and_then(|column| self.raw(column));
             raw.is_some_and(|(raw, _)| raw.eq_ignore_ascii_case(word.as_bytes()))
         };
-        let key = self.text(Some(columns.key))?.unwrap_or_default();
-        let key = decoded(&key).ok_or_else(|| self.wrong("the key is not UTF-8 once decoded"))?;
+        let key = decoded(self.bytes(Some(columns.key)));
+        let key = key.ok_or_else(|| self.wrong("the key is not UTF-8 once decoded"))?;
         if key.is_empty() {
             return Err(self.wrong("the key is empty"));
         }
-        let size = self.text(columns.size)?.unwrap_or_default();
-        let size = (!size.is_empty()).then(|| size.parse());
-        let size = size
-            .transpose()
-            .map_err(|_| self.wrong("the size is no number"))?;
-        let modified = self.text(columns.modified)?.unwrap_or_default();
-        let modified_ms = match modified.as_ref() {
-            "" => None,
+        let size = match self.bytes(columns.size).as_ref() {
+            [] => None,
+            digits => Some(number(digits).ok_or_else(|| self.wrong("the size is no number"))?),
+        };
+        let modified_ms = match self.bytes(columns.modified).as_ref() {
+            [] => None,
             text => Some(date_ms(text).ok_or_else(|| self.wrong("the time is none"))?),
         };
-        let etag = self.text(columns.etag)?;
-        let etag = etag.as_deref().map(|etag| etag.trim_matches('"'));
+        let wanted = |column: Option<usize>| column.filter(|_| needs.address);
+        let (bucket, etag) = (wanted(columns.bucket), wanted(columns.etag));
+        let etag = self.text(etag)?;
         Ok(take(&Row {
-            bucket: &self.text(columns.bucket)?.unwrap_or_default(),
+            bucket: &self.text(bucket)?,
             key: &key,
             size,
             modified_ms,
-            etag: etag.filter(|etag| !etag.is_empty()),
+            etag: Some(etag.trim_matches('"')).filter(|etag| !etag.is_empty()),
             is_old: is(columns.is_latest, "false"),
             is_delete_marker: is(columns.is_delete_marker, "true"),
         }))
     }
+}
+
+/// Finds the fields of a line; says no when a quote is open at its end.
+fn split(mut line: &[u8], fields: &mut Vec<Field>) -> bool {
+    fields.clear();
+    while let Some(rest) = line
+        .strip_suffix(b"\n")
+        .or_else(|| line.strip_suffix(b"\r"))
+    {
+        line = rest;
+    }
+    let mut at = 0;
+    loop {
+        let rest = line.get(at..).unwrap_or_default();
+        let (begin, end, doubled, next) = if rest.first() == Some(&b'"') {
+            let Some((length, doubled)) = quoted(rest.get(1..).unwrap_or_default()) else {
+                return false;
+            };
+            (at + 1, at + 1 + length, doubled, at + length + 2)
+        } else {
+            let length = memchr(b',', rest).unwrap_or(rest.len());
+            (at, at + length, false, at + length)
+        };
+        fields.push((begin, end, doubled));
+        match line.get(next) {
+            None => return true,
+            Some(b',') => at = next + 1,
+            // What stands between a closing quote and the comma is no part of anything.
+            Some(_) => match memchr(b',', line.get(next..).unwrap_or_default()) {
+                Some(comma) => at = next + comma + 1,
+                None => return true,
+            },
+        }
+    }
+}
+
+fn utf8(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
+    match bytes {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+        Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Returns how long a quoted field is, and whether it has doubled quotes in it; `None` when its closing quote is missing.
@@ -329,11 +402,14 @@ fn quoted(rest: &[u8]) -> Option<(usize, bool)> {
 }
 
 /// Decodes a key as inventories spell it: as a form does.
-fn decoded(key: &str) -> Option<Cow<'_, str>> {
-    if !key.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Some(Cow::Borrowed(key));
+fn decoded(key: Cow<'_, [u8]>) -> Option<Cow<'_, str>> {
+    if memchr2(b'%', b'+', &key).is_none() {
+        return utf8(key);
     }
-    let spaced = key.replace('+', " ");
-    let decoded = percent_decode(spaced.as_bytes()).decode_utf8().ok()?;
+    let spaced: Vec<u8> = key
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    let decoded = percent_decode(&spaced).decode_utf8().ok()?;
     Some(Cow::Owned(decoded.into_owned()))
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use swath_cloud::sources::{LocalFile, Sources};
 use swath_core::hex;
 
-use super::{InventoryError, Layout};
+use super::{InventoryError, Layout, Needs};
 
 /// Bytes of a manifest's checksum.
 const CHECKSUM: usize = 4 << 10;
@@ -136,10 +136,11 @@ impl Manifest {
         })
     }
 
-    pub(super) fn layout(&self) -> Layout {
+    pub(super) fn layout(&self, needs: Needs) -> Layout {
         Layout {
             format: self.format,
             columns: self.columns.clone(),
+            needs,
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) async fn run(
             break;
         }
         let copy = manifest.fetch(file, sources).await?;
-        let (filter, layout) = (filter.clone(), manifest.layout());
+        let (filter, layout) = (filter.clone(), manifest.layout(Needs::of(&filter, &out)));
         let name = file.key.clone();
         let read = move || take_all(&name, &copy.path, (layout, &filter), out);
         out = tokio::task::spawn_blocking(read)
@@ -61,21 +61,12 @@ pub(crate) async fn run_file(
 ) -> Result<Out, ListError> {
     let copy = sources.copy(at).await.map_err(ListError::source(at))?;
     let name = at.to_owned();
-    let format = Format::of_name(at).unwrap_or(Format::Csv);
-    let read = move || {
-        take_all(
-            &name,
-            &copy.path,
-            (
-                Layout {
-                    format,
-                    columns: None,
-                },
-                &filter,
-            ),
-            out,
-        )
+    let layout = Layout {
+        format: Format::of_name(at).unwrap_or(Format::Csv),
+        columns: None,
+        needs: Needs::of(&filter, &out),
     };
+    let read = move || take_all(&name, &copy.path, (layout, &filter), out);
     Ok(tokio::task::spawn_blocking(read)
         .await
         .map_err(|_| ListError::Ended)??)
@@ -102,6 +93,27 @@ pub struct Layout {
     pub format: Format,
     /// Of CSV the names of its columns; told from the file itself when absent.
     pub columns: Option<Vec<String>>,
+    /// What of its rows is needed.
+    pub needs: Needs,
+}
+
+/// What of each row is needed besides its key, its size, and whether it is current. Where a format has columns apart, others
+/// are not read; what they are is looked at all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Where the object lies and which version of it: bucket and entity tag.
+    pub address: bool,
+    /// When it was last written.
+    pub time: bool,
+}
+
+impl Needs {
+    fn of(filter: &Filter, out: &Out) -> Self {
+        Self {
+            address: !out.only_counts(),
+            time: filter.asks_for_time(),
+        }
+    }
 }
 
 /// Hands every row of one file of an inventory to `take`, in the file's order, until it says stop.
@@ -124,16 +136,16 @@ pub fn read_rows(
                 .read_to_end(&mut magic)
                 .map_err(&failed)?;
             file.seek(SeekFrom::Start(0)).map_err(&failed)?;
-            let buffered = BufReader::with_capacity(BLOCK, file);
+            let columns = (layout.columns.as_deref(), layout.needs);
             if magic == [0x1f, 0x8b] {
-                let plain = MultiGzDecoder::new(buffered);
-                csv::read(name, plain, layout.columns.as_deref(), take)
+                let buffered = BufReader::with_capacity(BLOCK, file);
+                csv::read(name, MultiGzDecoder::new(buffered), columns, take)
             } else {
-                csv::read(name, buffered, layout.columns.as_deref(), take)
+                csv::read(name, file, columns, take)
             }
         }
-        Format::Parquet => parquet::read(name, file, take),
-        Format::Orc => orc::read(name, file, take),
+        Format::Parquet => parquet::read(name, file, layout.needs, take),
+        Format::Orc => orc::read(name, file, layout.needs, take),
     }
 }
 
@@ -152,8 +164,13 @@ fn take_all(
         if filter.asks_for_time() && !filter.fits_time(row.modified()) {
             return Flow::More;
         }
-        let entry = Entry::object(row.address(), row.etag.map(str::to_owned), row.size);
-        if out.put_blocking(entry).is_err() || out.is_full() {
+        let put = if out.only_counts() {
+            out.count(row.size)
+        } else {
+            let etag = row.etag.map(str::to_owned);
+            out.put_blocking(Entry::object(row.address(), etag, row.size))
+        };
+        if put.is_err() || out.is_full() {
             Flow::Enough
         } else {
             Flow::More

@@ -2,15 +2,18 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
 
-use super::arrow::{Names, take_batch};
-use super::{Flow, InventoryError, Row};
+use super::arrow::{places, take_batch};
+use super::{Flow, InventoryError, Needs, Row};
 
 /// Rows that are held at a time.
 const BATCH: usize = 8192;
@@ -18,47 +21,50 @@ const BATCH: usize = 8192;
 /// Says whether a file has a column of keys.
 pub(super) fn has_keys(path: &Path) -> bool {
     let columns = || -> Option<bool> {
-        let reader = SerializedFileReader::new(File::open(path).ok()?).ok()?;
-        let schema = reader.metadata().file_metadata().schema_descr_ptr();
-        let names: Vec<String> = schema
-            .root_schema()
-            .get_fields()
-            .iter()
-            .map(|field| field.name().to_owned())
-            .collect();
-        Some(Names::of(&names).is_some())
+        let head = ArrowReaderMetadata::load(&File::open(path).ok()?, options()).ok()?;
+        let names = head.schema().fields().iter();
+        let mut names = names.map(|field| field.name().to_ascii_lowercase());
+        Some(names.any(|name| name == "key"))
     };
     columns().unwrap_or(false)
+}
+
+/// An Arrow schema that another writer embedded could turn text into dictionaries.
+fn options() -> ArrowReaderOptions {
+    ArrowReaderOptions::new().with_skip_arrow_metadata(true)
 }
 
 pub(super) fn read(
     name: &str,
     file: File,
+    needs: Needs,
     take: &mut dyn FnMut(&Row<'_>) -> Flow,
 ) -> Result<(), InventoryError> {
     let failed = |source: ParquetError| InventoryError::Parquet {
         at: name.to_owned(),
         source,
     };
-    // An Arrow schema that another writer embedded could turn text into dictionaries.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options);
-    let builder = builder.map_err(failed)?;
-    let fields = builder.parquet_schema().root_schema().get_fields().iter();
-    let all: Vec<String> = fields.map(|field| field.name().to_owned()).collect();
-    let names = Names::of(&all).ok_or_else(|| InventoryError::Schema {
-        at: name.to_owned(),
-        column: "key",
-        found: all.join(", "),
-    })?;
-    let wanted = names.places();
-    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
+    let head = ArrowReaderMetadata::load(&file, options()).map_err(failed)?;
+    let wanted = places(name, head.schema(), needs)?;
+    let options = options().with_schema(Arc::new(viewed(head.schema())));
+    let head = ArrowReaderMetadata::try_new(Arc::clone(head.metadata()), options);
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, head.map_err(failed)?);
+    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
     let reader = builder.with_projection(mask).with_batch_size(BATCH).build();
     for batch in reader.map_err(failed)? {
         let batch: RecordBatch = batch.map_err(|error| failed(error.into()))?;
-        if take_batch(name, &batch, take)? == Flow::Enough {
+        if take_batch(&batch, take) == Flow::Enough {
             break;
         }
     }
     Ok(())
+}
+
+/// Has texts read in the pages that they came in, where they are looked at, rather than copied out of them.
+fn viewed(schema: &Schema) -> Schema {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 => Field::new(field.name(), DataType::Utf8View, field.is_nullable()).into(),
+        _ => Arc::clone(field),
+    });
+    Schema::new(fields.collect::<Vec<_>>())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 
-use super::{Flow, Format, InventoryError, Layout, read_rows};
+use super::{Flow, Format, InventoryError, Layout, Needs, read_rows};
 
 type Read = (
     String,
@@ -19,7 +19,25 @@ type Read = (
 
 fn rows(path: &Path, format: Format, columns: Option<&str>) -> Result<Vec<Read>, InventoryError> {
     let columns = columns.map(|names| names.split(", ").map(str::to_owned).collect());
-    let layout = Layout { format, columns };
+    read(path, format, columns, ALL)
+}
+
+const ALL: Needs = Needs {
+    address: true,
+    time: true,
+};
+
+fn read(
+    path: &Path,
+    format: Format,
+    columns: Option<Vec<String>>,
+    needs: Needs,
+) -> Result<Vec<Read>, InventoryError> {
+    let layout = Layout {
+        format,
+        columns,
+        needs,
+    };
     let mut found = Vec::new();
     read_rows("file", path, &layout, &mut |row| {
         let etag = row.etag.map(str::to_owned);
@@ -50,7 +68,7 @@ fn key_of(text: &str) -> String {
 }
 
 #[test]
-fn keys_of_csv_are_decoded_once() {
+fn regression_16_keys_of_csv_are_decoded_once() {
     for (spelt, key) in [
         ("a+b", "a b"),
         ("a%20b", "a b"),
@@ -167,5 +185,75 @@ fn parquet_and_orc_say_the_same_and_their_keys_stand_as_they_are() {
     // One is not the other.
     assert!(
         rows(&orc, Format::Parquet, None).is_err() && rows(&parquet, Format::Orc, None).is_err()
+    );
+}
+
+#[test]
+fn what_is_not_needed_is_not_read_but_its_type_is_looked_at() {
+    const FEW: Needs = Needs {
+        address: false,
+        time: false,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, batch: &RecordBatch| {
+        let path = folder.path().join(name);
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(batch).unwrap();
+        writer.close().unwrap();
+        path
+    };
+    let batch = batch();
+    let path = write("a.parquet", &batch);
+    let few = read(&path, Format::Parquet, None, FEW).unwrap();
+    let all = read(&path, Format::Parquet, None, ALL).unwrap();
+    for (few, all) in few.iter().zip(&all) {
+        assert_eq!((&few.1, few.2, few.5), (&all.1, all.2, all.5));
+        assert_eq!((few.0.as_str(), few.3, &few.4), ("", None, &None));
+    }
+    assert_eq!(few.len(), all.len());
+    let mut columns: Vec<(String, ArrayRef)> = Vec::new();
+    for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
+        columns.push((field.name().clone(), Arc::clone(array)));
+    }
+    let (name, etags) = columns
+        .iter_mut()
+        .find(|(name, _)| name.eq_ignore_ascii_case("e_tag"))
+        .unwrap();
+    (*name, *etags) = (
+        "e_tag".to_owned(),
+        Arc::new(Int64Array::from(vec![1, 2, 3])),
+    );
+    let path = write("b.parquet", &RecordBatch::try_from_iter(columns).unwrap());
+    let error = read(&path, Format::Parquet, None, FEW).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            InventoryError::Type {
+                column: "e_tag",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn lines_longer_than_the_blocks_that_are_read_are_whole() {
+    let long = "k".repeat(300 << 10);
+    let text = format!("\"b\",\"{long}1\"\n\n\"b\",\"{long}2\"\r\n\"b\",\"x\"");
+    for columns in [Some("Bucket, Key"), None] {
+        let keys: Vec<_> = csv(&text, columns).unwrap();
+        let keys: Vec<_> = keys.iter().map(|row| row.1.clone()).collect();
+        assert_eq!(
+            keys,
+            [format!("{long}1"), format!("{long}2"), "x".to_owned()]
+        );
+    }
+    let endless = "x".repeat(3 << 20);
+    let error = csv(&endless, Some("Bucket, Key")).unwrap_err().to_string();
+    assert!(
+        error.contains("row 0: the line is longer than 1 MiB"),
+        "{error}"
     );
 }

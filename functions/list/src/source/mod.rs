@@ -1,6 +1,7 @@
 //! The kinds of sources, told apart by their address and by what lies there.
 
 mod api;
+mod collections;
 mod crawl;
 mod hrefs;
 mod items;
@@ -9,14 +10,15 @@ mod prefix;
 use serde_json::Value;
 use swath_cloud::sources::Sources;
 use swath_core::intake::Intake;
-use tokio::sync::mpsc::Sender;
 use url::Url;
 
 use crate::filter::Filter;
 use crate::inventory::{self, Manifest};
 use crate::list::ListError;
-use crate::out::Out;
-use swath_cloud::runs::Entry;
+use crate::out::{Out, Seen};
+pub(crate) use api::is_later;
+pub(crate) use crawl::Reading;
+use swath_cloud::runs::Journal;
 
 /// Bytes of the document at a catalog's or API's address.
 const LARGEST: usize = 64 << 20;
@@ -36,14 +38,10 @@ pub(crate) enum Source {
     Items(String),
     /// A static catalog, by its address.
     Catalog(String),
+    /// What an API says of its collections.
+    Collections(String),
     /// A STAC API's landing page.
     Api(Url),
-}
-
-/// What was seen of a source.
-pub(crate) struct Seen {
-    pub(crate) listed: u64,
-    pub(crate) cursor: Option<String>,
 }
 
 impl Source {
@@ -112,6 +110,7 @@ impl Source {
         match (text("type"), Url::parse(address)) {
             (Some("Catalog") | None, Ok(url)) if is_api => Ok(Self::Api(url)),
             (Some("Catalog" | "Collection"), _) => Ok(Self::Catalog(address.to_owned())),
+            (None, _) if is_list("collections") => Ok(Self::Collections(address.to_owned())),
             _ => Ok(Self::Items(address.to_owned())),
         }
     }
@@ -137,23 +136,22 @@ impl Source {
     pub(crate) async fn run(
         self,
         asked: (&Intake, Option<String>),
-        sources: &Sources,
-        sender: Sender<Vec<Entry>>,
+        (sources, journal): (&Sources, Option<&mut Journal<Reading>>),
+        out: Out,
     ) -> Result<Seen, ListError> {
         let (intake, cursor) = asked;
         let filter = Filter::new(intake, self.usual())?;
-        let out = Out::new(sender, intake.limit);
         let out = match self {
             Self::Inventory(manifest) => inventory::run(*manifest, filter, sources, out).await?,
             Self::InventoryFile(at) => inventory::run_file(&at, filter, sources, out).await?,
             Self::Prefix(at) => prefix::run(&at, &filter, sources, out).await?,
             Self::Hrefs(at) => hrefs::run(&at, &filter, sources, out).await?,
             Self::Items(at) => items::run(&at, filter, sources, out).await?,
-            Self::Catalog(at) => crawl::run(&at, &filter, sources, out).await?,
+            Self::Catalog(at) => crawl::run(&at, &filter, (sources, journal), out).await?,
+            Self::Collections(at) => collections::run(&at, &filter, sources, out).await?,
             Self::Api(landing) => api::run(landing, &filter, cursor, out).await?,
         };
-        let (listed, cursor) = out.finish().await;
-        Ok(Seen { listed, cursor })
+        Ok(out.finish().await)
     }
 }
 

@@ -123,6 +123,7 @@ pub(crate) async fn command(arguments: CensusArgs) -> Result<Exit, CommandError>
         },
         retry_pending: false,
         against: None,
+        staging_prefix: None,
     };
     let (mut healed, mut before) = (0, u64::MAX);
     loop {

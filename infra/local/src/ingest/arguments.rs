@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::lake::Held;
 use swath_core::grid::GridSpec;
-use swath_core::intake::{BULK_CHUNK, CHUNK, Intake, Mode, Rasters};
+use swath_core::intake::{BULK_CHUNK, CHUNK, COMPACT_ROWS, Intake, Mode, Rasters};
 use swath_raster::geotiff::NamePattern;
 use time::OffsetDateTime;
 
@@ -67,6 +67,12 @@ pub(crate) struct IngestArgs {
     /// Objects of one chunk, the unit of work that a crash repeats; 10,000, with `--bulk` 100,000.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) chunk_size: Option<u32>,
+    /// Rows of one merged file of `--bulk` at most, but for files that are staged with more; 100,000.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) compact_rows: Option<u32>,
+    /// Where below the lake the lists of a run's chunks are staged, as `PREFIX/chunks/`; `runs/chunks/` when left out.
+    #[arg(long, value_name = "PREFIX", value_parser = prefix, conflicts_with_all = ["dry_run", "skip_inventory"])]
+    pub(crate) staging_prefix: Option<String>,
     /// Try again what could not be had the last time, besides what was never tried.
     #[arg(long)]
     pub(crate) retry_pending: bool,
@@ -126,6 +132,7 @@ impl IngestArgs {
             chunk_size: self.chunk_size.unwrap_or(usual),
             mode: self.mode,
             bulk: self.bulk,
+            compact_rows: self.compact_rows.filter(|rows| *rows != COMPACT_ROWS),
             rasters: Rasters {
                 collection: self.raster_collection.clone(),
                 name_pattern: self.name_pattern.clone(),
@@ -137,6 +144,20 @@ impl IngestArgs {
 /// Takes a pattern for names as it stands, once it is known to be one.
 fn pattern(text: &str) -> Result<String, swath_raster::geotiff::PatternError> {
     text.parse::<NamePattern>().map(|_| text.to_owned())
+}
+
+/// Takes a folder below the lake that is none of its own.
+fn prefix(text: &str) -> Result<String, String> {
+    let parts = || text.trim_end_matches('/').split('/');
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':']);
+    if !parts().all(is_plain) {
+        return Err("no folder below the lake: use names separated by slashes".to_owned());
+    }
+    let own = ["warehouse", "quarantine", "collections", "origins"];
+    match parts().next().filter(|first| own.contains(first)) {
+        Some(first) => Err(format!("{first} is where the lake keeps other things")),
+        None => Ok(text.to_owned()),
+    }
 }
 
 fn moment(text: &str) -> Result<OffsetDateTime, String> {
@@ -198,6 +219,10 @@ pub(crate) struct ExplainArgs {
     /// Its path, as `swath quarantine list` says it.
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
+    /// Show it to the letter: without this, queries and credentials of addresses and the values of headers such as
+    /// `Authorization` are left out.
+    #[arg(long)]
+    pub(crate) raw: bool,
     /// The lake: a folder, or `s3://bucket/prefix`.
     #[arg(long, value_name = "DIR|URI")]
     pub(crate) lake: String,

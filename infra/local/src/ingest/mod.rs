@@ -57,6 +57,7 @@ async fn take_in(arguments: &IngestArgs) -> Result<Exit, IngestCommandError> {
             intake: arguments.intake(),
             retry_pending: arguments.retry_pending,
             against: arguments.against.clone(),
+            staging_prefix: arguments.staging_prefix.clone(),
         })
         .collect();
     let Some(out) = arguments.out.as_deref().filter(|_| !arguments.dry_run) else {

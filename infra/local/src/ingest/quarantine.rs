@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStoreExt as _;
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::runs::{Chunker, Entry, Ledger, Plan};
 use swath_cloud::store::{self, Store, StoreError};
-use swath_core::RunId;
 use swath_core::intake::{IngestChunk, Intake, Rasters};
+use swath_core::{RunId, redact_text};
 
 use super::arguments::{ExplainArgs, QuarantineArgs, QuarantineCommand};
 use super::pipeline::{IngestCommandError, Opening, World, accesses, sources};
@@ -22,12 +21,11 @@ use crate::run::{CommandError, print_json, print_text};
 const FOLDER: &str = "quarantine";
 
 /// One thing that is kept.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 struct Kept {
     path: String,
     code: String,
     reason: String,
-    #[serde(skip)]
     record: Value,
 }
 
@@ -103,17 +101,17 @@ async fn list(arguments: &QuarantineArgs) -> Result<Exit, IngestCommandError> {
     let lake = store::open_existing(&arguments.lake).map_err(IngestCommandError::Lake)?;
     let kept = all(&lake, arguments.code.as_deref()).await?;
     for kept in &kept {
+        // What is kept may be old: its reason is shown without secrets all the same.
+        let reason = redact_text(&kept.reason);
+        let (path, code) = (&kept.path, &kept.code);
         if arguments.json {
-            print_json(kept);
+            print_json(&json!({"path": path, "code": code, "reason": reason}));
         } else {
             let what = ["href", "id", "message_id"]
                 .iter()
                 .find_map(|name| text(&kept.record, name));
-            let what = what.unwrap_or("?");
-            print_text(&format!(
-                "{}  {}  {what}  {}\n",
-                kept.path, kept.code, kept.reason
-            ));
+            let what = redact_text(what.unwrap_or("?"));
+            print_text(&format!("{path}  {code}  {what}  {reason}\n"));
         }
     }
     Ok(if kept.is_empty() {
@@ -127,8 +125,25 @@ async fn explain(arguments: &ExplainArgs) -> Result<Exit, IngestCommandError> {
     let lake = store::open_existing(&arguments.lake).map_err(IngestCommandError::Lake)?;
     let path = arguments.path.to_string_lossy();
     let record = record(&lake, &path).await?;
+    let record = if arguments.raw { record } else { shown(record) };
     print_text(&format!("{record:#}\n"));
     Ok(Exit::Done)
+}
+
+/// Leaves secrets out of every text of a record, and out of what it holds in hex.
+fn shown(record: Value) -> Value {
+    match record {
+        Value::String(text) => redact_text(&text).into_owned().into(),
+        Value::Array(values) => values.into_iter().map(shown).collect(),
+        Value::Object(mut members) => {
+            if let Some(Value::String(hex)) = members.get_mut("body_hex") {
+                *hex = format!("{} bytes, see --raw", hex.len() / 2);
+            }
+            let members = members.into_iter();
+            members.map(|(name, value)| (name, shown(value))).collect()
+        }
+        other => other,
+    }
 }
 
 /// Makes an entry of what is kept; messages of functions are for `swath dlq`.

@@ -8,7 +8,7 @@ use rand::Rng as _;
 use crate::world::{World, item};
 
 #[test]
-fn a_run_with_a_limit_is_no_part_of_the_run_without() {
+fn regression_10_a_run_with_a_limit_is_no_part_of_the_run_without() {
     let world = World::new();
     let inventory = world.inventory("inv.csv", &world.bucket("one", 0..30));
     let (code, limited) = world.ingest(&inventory, &["--limit", "10"]);
@@ -20,7 +20,7 @@ fn a_run_with_a_limit_is_no_part_of_the_run_without() {
 }
 
 #[test]
-fn two_inventories_of_one_day_are_two_runs_and_the_same_twice_is_one() {
+fn regression_11_12_two_inventories_of_one_day_are_two_runs_and_the_same_twice_is_one() {
     let world = World::new();
     let first = world.bucket("one", 0..10);
     let second = world.bucket("one", 10..25);
@@ -47,7 +47,7 @@ fn two_inventories_of_one_day_are_two_runs_and_the_same_twice_is_one() {
 }
 
 #[test]
-fn what_is_pending_is_tried_again_besides_what_was_never_tried() {
+fn regression_13_what_is_pending_is_tried_again_besides_what_was_never_tried() {
     let world = World::new();
     let lines = world.bucket("one", 0..6);
     let inventory = world.inventory("inv.csv", &lines);
@@ -73,7 +73,7 @@ fn what_is_pending_is_tried_again_besides_what_was_never_tried() {
 }
 
 #[test]
-fn a_chunk_may_hold_objects_of_two_buckets() {
+fn regression_14_a_chunk_may_hold_objects_of_two_buckets() {
     let world = World::new();
     let lines = world.bucket("one", 0..5) + &world.bucket("two", 5..9);
     let (code, said) = world.ingest(&world.inventory("inv.csv", &lines), &[]);

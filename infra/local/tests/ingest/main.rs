@@ -10,4 +10,5 @@
 
 mod archives;
 mod changes;
+mod regressions;
 mod world;

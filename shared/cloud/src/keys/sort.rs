@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::io::{
+    BufRead as _, BufReader, BufWriter, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _,
+};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +15,10 @@ use super::{Entry, KeysError};
 
 /// Runs that are merged at a time; more are first merged into one.
 const MOST_RUNS: usize = 64;
+/// Bytes that are written, or read of one run, at a time.
+const BLOCK: usize = 256 << 10;
+/// Bytes that are read of all runs at a time.
+const SHARED: usize = 4 << 20;
 
 /// Something that is sorted by its key first, and then by all that it is.
 pub trait Keyed: Ord + Serialize + DeserializeOwned {
@@ -21,6 +27,22 @@ pub trait Keyed: Ord + Serialize + DeserializeOwned {
 
     /// Returns the bytes of memory that it takes, more or less.
     fn weight(&self) -> usize;
+
+    /// Writes it as it is kept aside.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(out, self)
+    }
+
+    /// Reads what [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    /// When it is something else.
+    fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
 }
 
 /// Takes entries in any order.
@@ -80,14 +102,18 @@ impl<T: Keyed> Sorter<T> {
 }
 
 /// Writes sorted entries to a file that vanishes with its handle.
-fn run_of<T: Serialize>(
+fn run_of<T: Keyed>(
     entries: impl Iterator<Item = Result<T, KeysError>>,
 ) -> Result<File, KeysError> {
     let file = tempfile::tempfile().map_err(KeysError::Spool)?;
-    let mut out = BufWriter::new(file);
+    let mut out = BufWriter::with_capacity(BLOCK, file);
+    let mut bytes = Vec::new();
     for entry in entries {
-        serde_json::to_writer(&mut out, &entry?).map_err(KeysError::Broken)?;
-        out.write_all(b"\n").map_err(KeysError::Spool)?;
+        bytes.clear();
+        entry?.write(&mut bytes).map_err(KeysError::Broken)?;
+        let length = (bytes.len() as u64).to_le_bytes();
+        out.write_all(&length).map_err(KeysError::Spool)?;
+        out.write_all(&bytes).map_err(KeysError::Spool)?;
     }
     let mut file = out
         .into_inner()
@@ -99,23 +125,27 @@ fn run_of<T: Serialize>(
 /// A sorted run.
 #[derive(Debug)]
 enum Run<T> {
-    Disk(BufReader<File>),
+    Disk(BufReader<File>, Vec<u8>),
     Memory(std::vec::IntoIter<T>),
 }
 
-impl<T: DeserializeOwned> Run<T> {
+impl<T: Keyed> Run<T> {
     fn next(&mut self) -> Result<Option<T>, KeysError> {
         match self {
             Self::Memory(entries) => Ok(entries.next()),
-            Self::Disk(lines) => {
-                let mut line = Vec::new();
-                let read = lines.read_until(b'\n', &mut line);
-                if read.map_err(KeysError::Spool)? == 0 {
+            Self::Disk(file, bytes) => {
+                if file.fill_buf().map_err(KeysError::Spool)?.is_empty() {
                     return Ok(None);
                 }
-                serde_json::from_slice(&line)
-                    .map(Some)
-                    .map_err(KeysError::Broken)
+                let mut length = [0; 8];
+                file.read_exact(&mut length).map_err(KeysError::Spool)?;
+                bytes.clear();
+                let length = u64::from_le_bytes(length);
+                let whole = file.take(length).read_to_end(bytes);
+                if whole.map_err(KeysError::Spool)? as u64 != length {
+                    return Err(KeysError::Spool(ErrorKind::UnexpectedEof.into()));
+                }
+                T::read(bytes).map(Some).map_err(KeysError::Broken)
             }
         }
     }
@@ -132,8 +162,9 @@ pub struct Sorted<T: Ord = Entry> {
 
 impl<T: Keyed> Sorted<T> {
     fn new(runs: Vec<File>, held: Vec<T>) -> Result<Self, KeysError> {
-        let disk = runs.into_iter().map(BufReader::new).map(Run::Disk);
-        let mut runs: Vec<Run<T>> = disk.collect();
+        let block = (SHARED / runs.len().max(1)).min(BLOCK);
+        let disk = |run| Run::Disk(BufReader::with_capacity(block, run), Vec::new());
+        let mut runs: Vec<Run<T>> = runs.into_iter().map(disk).collect();
         runs.push(Run::Memory(held.into_iter()));
         let mut heads = BinaryHeap::new();
         for (place, run) in runs.iter_mut().enumerate() {

@@ -77,6 +77,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Chunker {
     lake: Store,
+    folder: String,
     size: u32,
     text: Vec<u8>,
     entries: u32,
@@ -95,6 +96,7 @@ impl Chunker {
     pub fn new(lake: Store, size: u32) -> Self {
         Self {
             lake,
+            folder: "runs/chunks".to_owned(),
             size: size.max(1),
             text: Vec::new(),
             entries: 0,
@@ -104,6 +106,15 @@ impl Chunker {
             new: Vec::new(),
             sum: 0,
             taken: 0,
+        }
+    }
+
+    /// Puts the chunks' files below this folder of the lake.
+    #[must_use]
+    pub fn below(self, folder: &str) -> Self {
+        Self {
+            folder: folder.trim_end_matches('/').to_owned(),
+            ..self
         }
     }
 
@@ -145,7 +156,7 @@ impl Chunker {
             return Ok(());
         }
         let text = Bytes::from(std::mem::take(&mut self.text));
-        let at = format!("runs/chunks/{}.jsonl", digest_hex(&[&text], 16));
+        let at = format!("{}/{}.jsonl", self.folder, digest_hex(&[&text], 16));
         if !super::ledger::exists(&self.lake, &at).await? {
             self.lake.put(&at, text).await?;
             self.new.push(at.clone());

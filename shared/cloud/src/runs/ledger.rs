@@ -85,7 +85,10 @@ impl Ledger {
         format!("runs/{}/{page}", self.run_id)
     }
 
-    async fn read<T: DeserializeOwned>(&self, page: &str) -> Result<Option<T>, LedgerError> {
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        page: &str,
+    ) -> Result<Option<T>, LedgerError> {
         let path = self.at(page);
         let bytes = match self.lake.get(&path).await {
             Ok(bytes) => bytes,
@@ -100,7 +103,11 @@ impl Ledger {
             .map_err(|source| LedgerError::Page { path, source })
     }
 
-    async fn write<T: Serialize + Sync>(&self, page: &str, what: &T) -> Result<(), LedgerError> {
+    pub(super) async fn write<T: Serialize + Sync>(
+        &self,
+        page: &str,
+        what: &T,
+    ) -> Result<(), LedgerError> {
         let path = self.at(page);
         let text = serde_json::to_vec(what).map_err(|source| LedgerError::Page {
             path: path.clone(),

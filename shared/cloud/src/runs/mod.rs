@@ -9,6 +9,7 @@
 //! origins/{digest}.json                  an upload that an event told of, with its items; no part of any run
 //! runs/{run}/receipts/{chunk}.json       the chunk is done: nothing of it can be lost any more
 //! runs/{run}/merges/{digest}.json        the merged files of one partition of a full run
+//! runs/{run}/journal/{page}.json         what a crawl that is not at its end has read; the run is named by what is crawled
 //! runs/{run}/done.json                   all chunks are done, and so are the merges of a bulk run
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! receipt that is written twice counts once, and a crash between any two steps leaves the run where it can be gone on with.
 
 mod chunk;
+mod journal;
 mod known;
 mod ledger;
 mod origin;
@@ -33,9 +35,12 @@ use crate::store::StoreError;
 use swath_core::{Class, Classify};
 
 pub use chunk::{Bad, Chunker, Entry, read_chunk};
+pub use journal::Journal;
 pub use known::{GONE, Known, Mark, Spans, known, mark, read_marks};
 pub use ledger::{Ledger, runs};
-pub use origin::{ItemName, Origin, Upload, each_upload, read_origins, read_upload, write_upload};
+pub use origin::{
+    ItemName, Origin, Upload, each_upload, find_origins, read_origins, read_upload, write_upload,
+};
 pub use settle::SettleError;
 pub use status::Status;
 

@@ -1,5 +1,6 @@
 //! Which items came from which object: what is asked when an object is gone, and when catalog and archive are compared.
 
+use std::borrow::Cow;
 use std::io::{BufRead as _, BufReader, Write as _};
 
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use crate::store::{Store, StoreError};
 
 /// Where the origins of uploads lie that no run took in, below the lake's base.
 const FOLDER: &str = "origins";
+/// Bytes of a file of origins that are unpacked at a time.
+const BLOCK: usize = 64 << 10;
 /// Uploads that are read at the same time.
 const READS: usize = 32;
 
@@ -77,6 +80,25 @@ pub(super) fn write_origins(origins: &mut Vec<Origin>) -> std::io::Result<Bytes>
 /// # Errors
 /// When the lake fails, or the file is not what was written.
 pub async fn read_origins(lake: &Store, at: &str) -> Result<Vec<Origin>, LedgerError> {
+    find_origins(lake, at, |_| true).await
+}
+
+/// The address of an origin alone.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow, rename = "h")]
+    href: Cow<'a, str>,
+}
+
+/// Reads those of a file of origins whose addresses are wanted.
+///
+/// # Errors
+/// As [`read_origins`].
+pub async fn find_origins(
+    lake: &Store,
+    at: &str,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Origin>, LedgerError> {
     let bytes = match lake.get(at).await {
         Ok(bytes) => bytes,
         Err(StoreError::Call {
@@ -89,12 +111,19 @@ pub async fn read_origins(lake: &Store, at: &str) -> Result<Vec<Origin>, LedgerE
         path: at.to_owned(),
         source,
     };
-    let lines = BufReader::new(MultiGzDecoder::new(bytes.as_ref())).split(b'\n');
-    let read = lines.map(|line| {
-        let line = line.map_err(|error| page(serde_json::Error::io(error)))?;
-        serde_json::from_slice(&line).map_err(page)
-    });
-    read.collect()
+    let mut lines = BufReader::with_capacity(BLOCK, MultiGzDecoder::new(bytes.as_ref()));
+    let (mut origins, mut line) = (Vec::new(), Vec::new());
+    loop {
+        line.clear();
+        let read = lines.read_until(b'\n', &mut line);
+        if read.map_err(|error| page(serde_json::Error::io(error)))? == 0 {
+            return Ok(origins);
+        }
+        let head: Head<'_> = serde_json::from_slice(&line).map_err(page)?;
+        if is_wanted(&head.href) {
+            origins.push(serde_json::from_slice(&line).map_err(page)?);
+        }
+    }
 }
 
 fn upload_at(href: &str) -> String {

@@ -84,6 +84,7 @@ impl Ledger {
         let merges = partitions.into_iter().map(|(partition, files)| MergeFiles {
             partition,
             files: files.into_iter().collect(),
+            rows: plan.intake.compact_rows,
             full,
         });
         Ok(merges.collect())

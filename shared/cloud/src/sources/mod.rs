@@ -3,6 +3,8 @@
 mod bucket;
 mod error;
 mod list;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,5 +1,7 @@
 //! Secrets that cannot be printed.
 
+mod text;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -7,6 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
+
+pub use text::redact_text;
 
 /// A secret whose `Debug` and `Display` say nothing.
 #[derive(Clone, PartialEq, Eq)]

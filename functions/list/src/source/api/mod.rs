@@ -5,11 +5,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use swath_cloud::clock::SystemClock;
+use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::http::{self, Timeouts};
 use swath_cloud::stac::Client;
 use swath_core::Job;
 use swath_core::aoi::Area;
+use swath_core::stac::parse_datetime;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 use url::Url;
 
 use super::items::entry;
@@ -20,6 +23,8 @@ use swath_table::input::Spot;
 
 /// Items of one page.
 const PAGE: u32 = 250;
+/// What was updated so shortly before a listing began, or since, may not have been on its pages: it comes again.
+const UNSURE: Duration = Duration::minutes(5);
 
 #[derive(Deserialize)]
 struct Head {
@@ -49,6 +54,7 @@ pub(super) async fn run(
     mut out: Out,
 ) -> Result<Out, ListError> {
     let failed = |source| ListError::Api(Box::new(source));
+    let begun = SystemClock.now();
     let http =
         http::for_apis(Timeouts::default()).map_err(|error| ListError::Http(Box::new(error)))?;
     let client = Client::new(http, Arc::new(SystemClock));
@@ -71,7 +77,7 @@ pub(super) async fn run(
             out.listed += 1;
             let head = serde_json::from_str::<Head>(feature.get()).ok();
             let updated = head.and_then(|head| head.properties?.updated);
-            if updated > latest {
+            if is_later(updated.as_deref(), latest.as_deref()) {
                 latest = updated;
             }
             let spot = Spot {
@@ -91,6 +97,23 @@ pub(super) async fn run(
             reason: stopped.to_string(),
         });
     }
-    out.cursor = latest;
+    out.cursor = latest.map(|latest| sure(latest, begun));
     Ok(out)
 }
+
+/// Says whether one moment is later than another, however they are spelled; no moment is the earliest.
+pub(crate) fn is_later(one: Option<&str>, other: Option<&str>) -> bool {
+    one.and_then(parse_datetime) > other.and_then(parse_datetime)
+}
+
+/// Returns a cursor up to which a listing that began then has seen everything.
+fn sure(latest: String, begun: OffsetDateTime) -> String {
+    let sure = begun - UNSURE;
+    match parse_datetime(&latest) {
+        Some(moment) if moment > sure => sure.format(&Rfc3339).unwrap_or(latest),
+        _ => latest,
+    }
+}
+
+#[cfg(test)]
+mod tests;
