@@ -2,9 +2,8 @@
 
 Usage: readers.py SWATH NEW_FOLDER [REAL_DATA]
 
-Values are held against the items member by member. Not compared is what the format cannot say: a null and nothing are the
-same, an instant has no spelling, a polygon is a multi-polygon of one part. What the columns do not give back exactly is listed in `swath:rest`; there may be
-little of it.
+Values are held against the items member by member. What the columns do not give back exactly is listed in `swath:rest`;
+there may be little of it.
 """
 
 import asyncio
@@ -86,10 +85,10 @@ class Readers:
 
     def little(self):
         values = sum(sum(1 for _ in leaves(item)) for item in self.items)
-        kept = sum(map(len, self.rest))
-        if kept * 10 > values:
-            raise Fault(f"{kept} of {values} values are kept beside the columns")
-        return f"{values} values of {len(self.items)} items, {kept} of them kept beside the columns"
+        beside = sum(map(len, self.rest))
+        if beside * 10 > values:
+            raise Fault(f"{beside} of {values} values are kept beside the columns")
+        return f"{values} values of {len(self.items)} items, {beside} of them kept beside the columns"
 
     def rows(self):
         return self.equal(from_row(row) for row in parquet.read_table(self.file).to_pylist())

@@ -207,12 +207,11 @@ pub(super) fn push_members<'a>(
         // Most often the next column is the one.
         let next = columns.as_slice().first();
         let expected = next.and_then(|column| cursor.key_if(&column.token));
-        match (expected, expected.and_then(|_| columns.next())) {
-            (Some(key), Some(column)) => column.push_at(key, cursor, kept),
-            _ => {
-                let key = cursor.key();
-                push_member(&mut columns, key, cursor, kept);
-            }
+        if let (Some(key), Some(column)) = (expected, expected.and_then(|_| columns.next())) {
+            column.push_at(key, cursor, kept);
+        } else {
+            let key = cursor.key();
+            push_member(&mut columns, key, cursor, kept);
         }
     }
     for passed in columns {

@@ -45,7 +45,7 @@ pub struct ItemFile<W: Write + Send> {
 enum Output<W: Write + Send> {
     /// Nothing is written before the first items say how.
     Waiting(W),
-    Open(ArrowWriter<W>),
+    Open(Box<ArrowWriter<W>>),
     /// The writer could not be made, and took the output with it.
     Lost,
 }
@@ -143,7 +143,7 @@ impl<W: Write + Send> ItemFile<W> {
                     .with_skip_arrow_metadata(true);
                 let schema = Arc::clone(&self.schema);
                 let writer = ArrowWriter::try_new_with_options(output, schema, options);
-                Output::Open(writer.map_err(write_failed)?)
+                Output::Open(Box::new(writer.map_err(write_failed)?))
             }
             other => other,
         };
