@@ -9,10 +9,10 @@ imports included; what both sides need (files, tables, rows to write) is made be
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 PYICEBERG = """
@@ -51,15 +51,37 @@ connection.execute(
 WORDS = ["".join(random.Random(n).choices("abcdefghijklmnop/_-0123456789", k=3 + n % 11)) for n in range(1000)]
 
 
+@contextmanager
+def memory(limit_mib):
+    """Makes a control group with so many MiB of memory, which needs root; gives the file that takes its processes."""
+    if limit_mib is None:
+        yield None
+        return
+    mount, bound = ("/sys/fs/cgroup", "memory.max")
+    if Path(mount, "memory").is_dir():
+        mount, bound = (f"{mount}/memory", "memory.limit_in_bytes")
+    group = Path(mount, f"swath-bench-{os.getpid()}")
+    group.mkdir()
+    try:
+        (group / bound).write_text(str(limit_mib << 20))
+        yield group / "cgroup.procs"
+    finally:
+        group.rmdir()
+
+
 def measure(*command, limit_mib=None):
-    """Runs a command, with so many MiB of memory of its own at most; returns its CPU seconds, its peak MiB, what it printed."""
-    bound = (limit_mib << 20,) * 2 if limit_mib else (resource.RLIM_INFINITY,) * 2
-    process = subprocess.Popen(
-        [str(word) for word in command],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, bound),
-    )
+    """Runs a command, with so many MiB of memory at most; returns its CPU seconds, its peak MiB, what it printed."""
+    with memory(limit_mib) as group:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=group and (lambda: group.write_text("0")),
+        )
+        return result_of(process, command)
+
+
+def result_of(process, command):
     out = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -4,6 +4,7 @@
 mod config;
 mod context;
 mod handler;
+mod heap;
 mod maintain;
 mod pace;
 #[cfg(test)]
@@ -12,5 +13,6 @@ mod tests;
 pub use config::Config;
 pub use context::Context;
 pub use handler::handle;
+pub use heap::with_one_heap;
 pub use maintain::{MaintainError, Terms, USUAL, index_figures, maintain, steps};
 pub use pace::Patience;

@@ -2,10 +2,15 @@
 
 use swath_cloud::store;
 use swath_lambda::{Shell, StartError, serve, telemetry};
-use swath_maintain::{Config, Context, handle};
+use swath_maintain::{Config, Context, handle, with_one_heap};
+
+fn main() -> Result<(), StartError> {
+    with_one_heap();
+    run()
+}
 
 #[tokio::main]
-async fn main() -> Result<(), StartError> {
+async fn run() -> Result<(), StartError> {
     telemetry::init();
     let config = Config::from_env()?;
     let lake = store::open(&config.lake)?;

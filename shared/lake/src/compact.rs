@@ -30,7 +30,7 @@ const LEAST_MEMORY: usize = 16 << 20;
 pub struct Compaction {
     /// Small files that a partition must have before they are merged.
     pub threshold: usize,
-    /// Size that merged files aim at, bytes; up to twelve times as much is taken of memory, however many files are
+    /// Size that merged files aim at, bytes; up to six times as much is taken of memory, however many files are
     /// merged (`tests/bench/README.md`).
     pub target_bytes: u64,
     /// Bytes that are merged at most, in one commit; the rest is for the next time. As many as there are when absent.

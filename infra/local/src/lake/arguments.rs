@@ -191,7 +191,7 @@ pub(crate) struct MaintainArgs {
     /// Small files that a partition must have before they are merged.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) threshold: u32,
-    /// Size that merged files aim at, MiB; up to twelve times this is needed in memory, however many files there are.
+    /// Size that merged files aim at, MiB; up to six times this is needed in memory, however many files there are.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) target_mib: u64,
     /// MiB that are merged at most, of each table; the rest is for the next time. Everything when left out.
