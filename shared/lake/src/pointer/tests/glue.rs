@@ -16,6 +16,8 @@ enum Trouble {
     LostAfter,
     /// It never arrives.
     Unsent,
+    /// Its answer does not say which version of the table it is about.
+    Versionless,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +93,11 @@ fn glue(state: &Arc<Mutex<State>>) -> GluePointer {
             Some(Trouble::LostAfter) => {
                 state.answer(action, &body);
                 Err((true, "the connection broke".to_owned()))
+            }
+            Some(Trouble::Versionless) => {
+                let (status, mut told) = state.answer(action, &body);
+                told["Table"]["VersionId"] = Value::Null;
+                Ok((status, told))
             }
             None => Ok(state.answer(action, &body)),
         };
@@ -205,4 +212,25 @@ async fn what_glue_refuses_is_told_apart() {
     assert_eq!(error.class(), Class::Uncertain);
     let one = pointer.load(ITEMS).await.unwrap().unwrap();
     assert_eq!(one.location, at(ITEMS, "1"));
+}
+
+/// C11: without a version there is nothing to change a table on condition of.
+#[tokio::test]
+async fn c11_a_table_without_a_version_is_not_committed_to() {
+    let state = Arc::<Mutex<State>>::default();
+    let pointer = glue(&state);
+    pointer.swap(ITEMS, None, &at(ITEMS, "0")).await.unwrap();
+    let zero = pointer.load(ITEMS).await.unwrap().unwrap();
+    let versionless = ("GetTable", Trouble::Versionless);
+    state.lock().unwrap().troubles.push_back(versionless);
+    let error = pointer.load(ITEMS).await.unwrap_err();
+    assert_eq!(
+        (error.effect(), error.class()),
+        (Effect::None, Class::Denied)
+    );
+    assert!(error.to_string().contains("which version"), "{error}");
+    state.lock().unwrap().troubles.push_back(versionless);
+    let swap = pointer.swap(ITEMS, Some(&zero), &at(ITEMS, "1")).await;
+    assert_eq!(swap.unwrap_err().effect(), Effect::None);
+    assert_eq!(pointer.load(ITEMS).await.unwrap().unwrap(), zero);
 }
