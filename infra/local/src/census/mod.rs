@@ -16,11 +16,9 @@ use swath_core::grid::GridSpec;
 use swath_core::intake::{Intake, ListSource};
 use swath_list::{Filter, ListError};
 
-use swath_lake::pointer::PointerKind;
-
 use crate::exit::Exit;
 use crate::ingest::{IngestCommandError, Opening, World, accesses, sources};
-use crate::lake::open_at;
+use crate::lake::{Held, open_at};
 use crate::run::{CommandError, print_json};
 use compare::{Finding, Quarantined, compare, taken};
 use heal::Repairs;
@@ -52,6 +50,8 @@ pub(crate) struct CensusArgs {
     /// The grid that items are filed under, the one that the lake was made with.
     #[arg(long, value_name = "GRID", default_value = "h3:1")]
     grid: GridSpec,
+    #[command(flatten)]
+    held: Held,
     /// How a bucket is reached, as for `swath ingest`.
     #[arg(long, value_name = "NAME=HOW")]
     bucket: Vec<String>,
@@ -146,7 +146,7 @@ pub(crate) async fn command(arguments: CensusArgs) -> Result<Exit, CommandError>
             &arguments.grid,
             sources,
             64,
-            Opening::default(),
+            Opening::of(&arguments.held),
         )
         .await;
         let world = world.map_err(failed)?;
@@ -161,7 +161,7 @@ fn failed(error: IngestCommandError) -> CommandError {
 /// Takes one census; returns what it found and what would repair it.
 async fn once(arguments: &CensusArgs, ask: &ListSource) -> Result<(Counts, Repairs), CommandError> {
     let accesses = accesses(&arguments.bucket, arguments.unsigned).map_err(failed)?;
-    let lake = open_at(&arguments.lake, &PointerKind::Lake)?;
+    let lake = open_at(&arguments.lake, &arguments.held.pointer)?;
     let store = store::open_existing(&arguments.lake);
     let store = store.map_err(|source| failed(IngestCommandError::Lake(source)))?;
     let (queue, _nobody) = channel(1);

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-
-use crate::lake::Held;
 use swath_core::grid::GridSpec;
 use swath_core::intake::{BULK_CHUNK, CHUNK, COMPACT_ROWS, Intake, Mode, Rasters};
 use swath_raster::geotiff::NamePattern;
 use time::OffsetDateTime;
+
+use crate::lake::Held;
 
 /// Globs of GeoTIFF files.
 const RASTERS: [&str; 6] = ["*.tif", "*.tiff", "*.gtiff", "*.TIF", "*.TIFF", "*.GTIFF"];
@@ -202,6 +202,8 @@ pub(crate) struct QuarantineArgs {
     /// The grid that items are filed under, the one that the lake was made with.
     #[arg(long, value_name = "GRID", default_value = "h3:1")]
     pub(crate) grid: GridSpec,
+    #[command(flatten)]
+    pub(crate) held: Held,
     /// How a bucket is reached, as for `swath ingest`.
     #[arg(long, value_name = "NAME=HOW")]
     pub(crate) bucket: Vec<String>,

@@ -65,8 +65,8 @@ async fn take_in(arguments: &IngestArgs) -> Result<Exit, IngestCommandError> {
     };
     let opening = Opening {
         publish_db: arguments.publish_db,
-        pointer: arguments.held.pointer.clone(),
         check_roundtrip: arguments.check_roundtrip,
+        ..Opening::of(&arguments.held)
     };
     let (grid, fetches) = (&arguments.grid, arguments.concurrency);
     let world = World::open(out, grid, sources, fetches, opening).await?;

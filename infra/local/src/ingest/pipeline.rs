@@ -16,14 +16,14 @@ use swath_core::intake::{IngestChunk, Intake, ListSource};
 use swath_core::message::Body;
 use swath_core::{Class, Classify, RunId};
 use swath_ingest::IngestError;
+use swath_lake::pointer::PointerKind;
 use swath_list::ListError;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::inline::{Commits, Tally, Writes};
-use swath_lake::pointer::PointerKind;
-
 use crate::exit::Exit;
+use crate::lake::Held;
 
 /// Bytes of items that are written together.
 const MESSAGE: usize = 32 << 20;
@@ -116,7 +116,7 @@ pub(crate) struct World {
 }
 
 /// How a lake is opened for writing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Opening {
     /// Whether each commit publishes a database for `EarthCatalog`.
     pub(crate) publish_db: bool,
@@ -124,6 +124,17 @@ pub(crate) struct Opening {
     pub(crate) pointer: PointerKind,
     /// Whether files of items are read back before they are put.
     pub(crate) check_roundtrip: bool,
+}
+
+impl Opening {
+    /// Asks for nothing but to find the tables where their pointers are held.
+    pub(crate) fn of(held: &Held) -> Self {
+        Self {
+            publish_db: false,
+            pointer: held.pointer.clone(),
+            check_roundtrip: false,
+        }
+    }
 }
 
 /// What a run came to.

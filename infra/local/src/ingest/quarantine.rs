@@ -163,7 +163,7 @@ fn entry(kept: &Kept) -> Option<Entry> {
 async fn replay(arguments: &QuarantineArgs) -> Result<Exit, IngestCommandError> {
     let accesses = accesses(&arguments.bucket, arguments.unsigned)?;
     let sources = sources(accesses)?;
-    let opening = Opening::default();
+    let opening = Opening::of(&arguments.held);
     let world = World::open(&arguments.lake, &arguments.grid, sources, 64, opening).await?;
     let kept = all(&world.lake, arguments.code.as_deref()).await?;
     let before: BTreeMap<&str, &Kept> =

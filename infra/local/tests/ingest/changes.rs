@@ -259,3 +259,35 @@ fn rasters_are_taken_in_by_their_headers_and_known_again() {
         "{said:?}"
     );
 }
+
+#[test]
+fn who_holds_the_pointers_is_asked_by_all_that_change_the_catalog() {
+    let world = World::new();
+    let kept = world.versions(0..2, 1);
+    let without = item(9, 1).replace(r#""id":"item-9","#, "");
+    let lines = [item(1, 1), without].map(|item| item.replace('\n', ""));
+    world.ingest(&world.put("items.ndjson", lines.join("\n")), &[]);
+    let inventory = world.inventory("inv.csv", &kept);
+    let lake = world.path("lake");
+    for words in [
+        vec!["census", &inventory, "--heal"],
+        vec!["quarantine", "replay"],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swath"));
+        command.args(&words).arg("--lake").arg(&lake);
+        let folder = world.path("one");
+        command.arg("--bucket");
+        command.arg(format!("one=folder:{}", folder.display()));
+        // Nobody can be asked: without a region there is no address of Glue.
+        command
+            .env("SWATH_POINTER", "glue:lab_")
+            .env_remove("AWS_REGION")
+            .env_remove("AWS_DEFAULT_REGION")
+            .env("AWS_CONFIG_FILE", "/nowhere")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        let done = command.output().unwrap();
+        let error = String::from_utf8(done.stderr).unwrap();
+        assert!(error.contains("of Glue: no region"), "{words:?}: {error}");
+        assert_eq!(world.ids(), 1, "{words:?}");
+    }
+}
