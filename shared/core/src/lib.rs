@@ -31,7 +31,7 @@ pub use class::{Class, Classify, Disposition, chain};
 pub use ids::{RunId, digest_hex, hex, names};
 pub use job::{Headers, Job};
 pub use level::{Level, UnknownLevel};
-pub use redact::{Redacted, redact_message, redact_text, redact_url};
+pub use redact::{Redacted, redact_message, redact_text, redact_url, redact_value};
 pub use shared::Shared;
 pub use signing::{Signing, UnknownSigning};
 pub use table_name::TableName;

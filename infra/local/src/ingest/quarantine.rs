@@ -10,7 +10,7 @@ use swath_cloud::clock::{Clock as _, SystemClock};
 use swath_cloud::runs::{Chunker, Entry, Ledger, Plan};
 use swath_cloud::store::{self, Store, StoreError};
 use swath_core::intake::{IngestChunk, Intake, Rasters};
-use swath_core::{RunId, redact_text};
+use swath_core::{RunId, redact_text, redact_value};
 
 use super::arguments::{ExplainArgs, QuarantineArgs, QuarantineCommand};
 use super::pipeline::{IngestCommandError, Opening, World, accesses, sources};
@@ -130,20 +130,12 @@ async fn explain(arguments: &ExplainArgs) -> Result<Exit, IngestCommandError> {
     Ok(Exit::Done)
 }
 
-/// Leaves secrets out of every text of a record, and out of what it holds in hex.
-fn shown(record: Value) -> Value {
-    match record {
-        Value::String(text) => redact_text(&text).into_owned().into(),
-        Value::Array(values) => values.into_iter().map(shown).collect(),
-        Value::Object(mut members) => {
-            if let Some(Value::String(hex)) = members.get_mut("body_hex") {
-                *hex = format!("{} bytes, see --raw", hex.len() / 2);
-            }
-            let members = members.into_iter();
-            members.map(|(name, value)| (name, shown(value))).collect()
-        }
-        other => other,
+/// Leaves secrets out of a record, and all that it holds in hex, which may have some.
+fn shown(mut record: Value) -> Value {
+    if let Some(Value::String(hex)) = record.get_mut("body_hex") {
+        *hex = format!("{} bytes, see --raw", hex.len() / 2);
     }
+    redact_value(record)
 }
 
 /// Makes an entry of what is kept; messages of functions are for `swath dlq`.

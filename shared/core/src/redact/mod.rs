@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
-pub use text::redact_text;
+pub use text::{redact_text, redact_value};
 
 /// A secret whose `Debug` and `Display` say nothing.
 #[derive(Clone, PartialEq, Eq)]

@@ -2,24 +2,52 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 const SHOWN: &str = "[redacted]";
 
-/// Words after which a value stands that is nobody's business, without hyphens and underscores.
-const WORDS: [&str; 13] = [
+/// What the names end with whose values are nobody's business, without hyphens and underscores.
+const WORDS: [&str; 11] = [
     "authorization",
     "cookie",
-    "xapikey",
     "apikey",
-    "ocpapimsubscriptionkey",
-    "xamzsecuritytoken",
+    "subscriptionkey",
+    "securitytoken",
     "secretaccesskey",
-    "awssecretaccesskey",
     "sessiontoken",
     "accesstoken",
     "refreshtoken",
     "clientsecret",
     "password",
 ];
+
+/// Says whether a value is a secret by its name, such as `Set-Cookie` or `aws_secret_access_key`.
+fn is_secret(name: &str) -> bool {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    let name: String = letters.map(|letter| letter.to_ascii_lowercase()).collect();
+    WORDS.iter().any(|word| name.ends_with(word))
+}
+
+/// Returns a value with each of its texts as [`redact_text`] shows it, and without those whose names say that they are secret.
+pub fn redact_value(value: Value) -> Value {
+    match value {
+        Value::String(text) => redact_text(&text).into_owned().into(),
+        Value::Array(values) => values.into_iter().map(redact_value).collect(),
+        Value::Object(members) => {
+            let shown = members.into_iter().map(|(name, value)| {
+                let is_secret = is_secret(&name);
+                let value = if is_secret {
+                    SHOWN.into()
+                } else {
+                    redact_value(value)
+                };
+                (name, value)
+            });
+            shown.collect()
+        }
+        other => other,
+    }
+}
 
 /// Returns a text without what its addresses have of user, password, query and fragment, and without the values that stand
 /// after words such as `Authorization:` or `"password":`. It is for showing: what is kept as evidence stays as it came.
@@ -85,13 +113,7 @@ fn after_word(text: &str) -> Option<(usize, usize)> {
         let before = text.get(..at)?.trim_end_matches(['"', '\'', '\\', ' ']);
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
         let word = before.trim_end_matches(is_part).len();
-        let word: String = before
-            .get(word..)?
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .map(|letter| letter.to_ascii_lowercase())
-            .collect();
-        if !WORDS.contains(&word.as_str()) {
+        if !is_secret(before.get(word..)?) {
             continue;
         }
         let value = text.get(at + 1..)?;
@@ -111,6 +133,8 @@ fn after_word(text: &str) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -140,6 +164,10 @@ mod tests {
                 "aws_secret_access_key = canary",
                 "aws_secret_access_key = [redacted]",
             ),
+            (
+                "set-cookie: sid=canary\nproxy-authorization: canary",
+                "set-cookie: [redacted]\nproxy-authorization: [redacted]",
+            ),
             ("password=", "password="),
             ("https://a.example/?", "https://a.example/?"),
             ("a: b, c = d; é", "a: b, c = d; é"),
@@ -147,6 +175,19 @@ mod tests {
             assert_eq!(redact_text(text), shown);
             assert_eq!(redact_text(shown), shown, "once is enough");
         }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_value_holds_no_secrets_by_their_names() {
+        let value = json!({
+            "id": "i", "n": 1.5, "auth": {"Authorization": "Bearer canary", "X-Api-Key": ["canary"]},
+            "links": [{"href": "https://a.example/b?sig=canary"}],
+        });
+        let shown = json!({
+            "id": "i", "n": 1.5, "auth": {"Authorization": "[redacted]", "X-Api-Key": "[redacted]"},
+            "links": [{"href": "https://a.example/b?[redacted]"}],
+        });
+        assert_eq!(redact_value(value), shown);
     }
 
     proptest::proptest! {
