@@ -4,7 +4,7 @@ use aws_lambda_events::sqs::SqsMessage;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use swath_cloud::store::StoreError;
-use swath_core::{Class, redact_message, redact_text};
+use swath_core::{Class, redact_message};
 use time::OffsetDateTime;
 
 use crate::shell::Shell;
@@ -69,11 +69,6 @@ const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.
 impl Shell {
     /// Keeps a message where a person can look at it.
     pub(crate) async fn quarantine(&self, record: &Record) -> Result<(), KeepError> {
-        let reason = redact_text(&record.reason).into_owned();
-        let record = &Record {
-            reason,
-            ..record.clone()
-        };
         let bytes = serde_json::to_vec_pretty(record).map_err(KeepError::Json)?;
         let kept = self.lake.put(&record.path(), bytes.into()).await;
         kept.map_err(KeepError::Store)

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::Duration;
 
-use swath_core::{Class, Classify, chain};
+use swath_core::{Class, Classify, chain, redact_text};
 use tracing::{error, warn};
 
 use super::tally::Outcome;
@@ -14,6 +14,7 @@ use crate::quarantine::KeepError;
 pub(super) struct Failure {
     pub(super) class: Class,
     pub(super) code: &'static str,
+    /// The failure and each of its causes, without secrets: it is logged and kept.
     pub(super) reason: String,
     pub(super) outcome: Outcome,
     /// How long whoever failed asked to be left alone.
@@ -26,7 +27,7 @@ impl Failure {
         Self {
             class: error.class(),
             code,
-            reason: chain(error),
+            reason: redact_text(&chain(error)).into_owned(),
             outcome: Outcome::HandedBack,
             retry_after: None,
         }
@@ -42,7 +43,7 @@ impl Failure {
         Self {
             class: Class::Bug,
             code: "panic",
-            reason: format!("the work panicked: {said}"),
+            reason: redact_text(&format!("the work panicked: {said}")).into_owned(),
             outcome: Outcome::Panicked,
             retry_after: None,
         }

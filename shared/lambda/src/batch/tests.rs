@@ -223,6 +223,16 @@ async fn poison_leaves_the_queue_and_is_kept_with_its_reason() {
     }
 }
 
+#[test]
+fn what_is_logged_and_kept_of_a_failure_holds_no_secrets() {
+    let cause = std::io::Error::other("https://h.example/a?sig=canary is gone");
+    let failure = Failure::of("work", &Failed(Class::Invalid, cause));
+    assert_eq!(
+        failure.reason,
+        "it is invalid: https://h.example/a?[redacted] is gone"
+    );
+}
+
 #[tokio::test]
 async fn poison_that_cannot_be_kept_goes_back() {
     let desk = Desk::over(Arc::new(ReadOnly(InMemory::new())));
