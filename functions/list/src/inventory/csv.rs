@@ -185,11 +185,11 @@ impl<'a, R: Read> Lines<'a, R> {
     /// Reads the next line that is not empty, and finds its fields.
     fn next(&mut self) -> Result<bool, InventoryError> {
         loop {
+            self.row += 1;
             let mut length = self.more(0)?;
             if length == 0 {
                 return Ok(false);
             }
-            self.row += 1;
             loop {
                 let line = self.block.get(self.next..self.next + length);
                 if split(line.unwrap_or_default(), &mut self.fields) {
