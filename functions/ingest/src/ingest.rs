@@ -401,15 +401,15 @@ pub(crate) async fn keep_collections(
             what: "a collection",
             source,
         })?;
-        if id.is_none() {
-            none.push(Failure {
+        match id {
+            Some(id) => tracing::info!(collection.id = id, "collection kept"),
+            None => none.push(Failure {
                 class: Class::Invalid,
                 code: "no_id".to_owned(),
                 reason: "a collection without an id".to_owned(),
                 bytes: Some(collection.get().to_owned().into()),
-            });
+            }),
         }
-        tracing::info!(collection.id = id, "collection kept");
     }
     Ok(none)
 }

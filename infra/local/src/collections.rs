@@ -47,7 +47,10 @@ pub(crate) async fn command(arguments: &CollectionsArgs) -> Result<Exit, Command
             return Ok(Exit::Empty);
         };
         let bytes = lake.get(&found.at).await.map_err(failed)?;
-        kept.document = serde_json::from_slice(&bytes).unwrap_or(kept.document);
+        let Ok(document) = serde_json::from_slice(&bytes) else {
+            return Ok(Exit::Empty);
+        };
+        kept.document = document;
     }
     whole(&kept, arguments.json);
     Ok(Exit::Done)

@@ -273,6 +273,12 @@ fn a_collection_is_shown_as_it_came_last_and_in_each_of_its_versions() {
         .collect();
     licenses.sort_unstable();
     assert_eq!(licenses, ["one", "two"]);
+    // A version that is broken is not shown as another one.
+    let first = &shown[0]["versions"][0];
+    let at = format!("lake/{}", first["at"].as_str().unwrap());
+    world.put(&at, "{");
+    let name = first["version"].as_str().unwrap();
+    assert_eq!(world.collections(&["a/b", "--version", name]), (5, vec![]));
     assert_eq!(world.collections(&["nowhere"]), (5, vec![]));
     assert_eq!(world.collections(&["a/b", "--version", "zzz"]), (5, vec![]));
 }
