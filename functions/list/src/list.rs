@@ -129,8 +129,8 @@ pub enum ListError {
     /// The API's search failed.
     #[error("the API cannot be mirrored")]
     Api(#[source] Box<StacError>),
-    /// The API's search ended before its last page.
-    #[error("{at}: the search ended early: {reason}")]
+    /// The API's pages ended before the last of them.
+    #[error("{at}: the listing ended early: {reason}")]
     Stopped {
         /// The API.
         at: String,

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use swath_cloud::sources::Sources;
 use swath_table::input::Spot;
 
-use super::crawl::{absolute, joined};
+use super::crawl::{Link, absolute, joined};
 use super::items::entry;
 use crate::filter::Filter;
 use crate::list::ListError;
@@ -20,26 +20,21 @@ struct Page {
     links: Vec<Link>,
 }
 
-#[derive(Deserialize)]
-struct Link {
-    #[serde(default)]
-    rel: String,
-    #[serde(default)]
-    href: String,
-}
-
 pub(super) async fn run(
     at: &str,
     filter: &Filter,
     sources: &Sources,
     mut out: Out,
 ) -> Result<Out, ListError> {
+    let stopped = |at: String, reason: &str| ListError::Stopped {
+        at,
+        reason: reason.to_owned(),
+    };
     let mut at = absolute(at, sources)?;
     let mut met = HashSet::new();
     loop {
         if !met.insert(at.clone()) {
-            let reason = "its next page is one that was read before".to_owned();
-            return Err(ListError::Stopped { at, reason });
+            return Err(stopped(at, "its next page is one that was read before"));
         }
         let bytes = sources.read(&at, super::LARGEST).await;
         let bytes = bytes.map_err(ListError::source(&at))?;
@@ -62,9 +57,10 @@ pub(super) async fn run(
         }
         let mut links = page.links.iter();
         let next = links.find(|link| link.rel == "next");
-        match next.and_then(|next| joined(&at, &next.href)) {
-            Some(next) if !out.is_full() => at = next,
-            _ => return Ok(out),
-        }
+        let Some(next) = next.filter(|_| !out.is_full()) else {
+            return Ok(out);
+        };
+        at = joined(&at, &next.href)
+            .ok_or_else(|| stopped(at, "its link to the next page leads nowhere"))?;
     }
 }

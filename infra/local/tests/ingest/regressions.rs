@@ -223,6 +223,9 @@ fn collections_are_taken_in_whatever_they_come_in() {
     let first = world.put("answers/1.json", answer(&["a", "b"], next));
     let (code, said) = world.ingest(&first, &[]);
     assert_eq!((code, &said["others"]), (0, &3.into()), "{said}");
+    let nowhere = world.put("answers/3.json", answer(&["e"], r#"{"rel":"next"}"#));
+    let (code, said) = world.ingest(&nowhere, &[]);
+    assert!(code != 0 && world.collections(&["e"]).0 == 5, "{said}");
     // A catalog's own collections are kept too.
     world.put("cat/a/1.stac.json", item(1, 1));
     let link = |rel: &str, href: &str| format!(r#""links":[{{"rel":"{rel}","href":"{href}"}}]"#);

@@ -40,10 +40,13 @@ struct Catalog {
     links: Vec<Link>,
 }
 
+/// A link; one that lacks a part leads nowhere.
 #[derive(Deserialize)]
-struct Link {
-    rel: String,
-    href: String,
+pub(super) struct Link {
+    #[serde(default)]
+    pub(super) rel: String,
+    #[serde(default)]
+    pub(super) href: String,
 }
 
 /// A document of a catalog: where it leads to, and itself where it is kept.
@@ -253,7 +256,7 @@ pub(super) fn absolute(at: &str, sources: &Sources) -> Result<String, ListError>
 
 /// Follows a link; one that leads to no address is passed over, as an archive of others may have some.
 pub(super) fn joined(at: &str, href: &str) -> Option<String> {
-    let base = Url::parse(at).ok()?;
+    let base = Url::parse(at).ok().filter(|_| !href.is_empty())?;
     match base.join(href) {
         Ok(mut url) => {
             url.set_fragment(None);

@@ -41,6 +41,8 @@ fn document(path: &str) -> Value {
         );
     }
     links.extend((0..3).map(|number| link("item", format!("./{number}.json"))));
+    // Links of others that lead nowhere.
+    links.extend([json!({"rel": "item"}), json!({"href": "./0.json"})]);
     // The same item, named by every catalog.
     links.push(link("item", "/same.json".to_owned()));
     let kind = if depth == 3 { "Collection" } else { "Catalog" };
