@@ -7,6 +7,9 @@ use tracing::info;
 
 use crate::{Context, ListError, list};
 
+/// What the rights of `list` and `ingest` cover (`infra/template.yaml`).
+const RUNS: &str = "runs/";
+
 /// Lists what a batch names: sources that are asked for, and inventories whose checksum was written, which is the last thing
 /// that is written of an inventory. Returns the messages to hand back.
 ///
@@ -54,6 +57,7 @@ fn inventory(object: &ObjectEvent, context: &Context) -> Option<ListSource> {
 
 async fn work(asked: Vec<ListSource>, context: &Context) -> Result<(), ListError> {
     for asked in &asked {
+        check_staging(asked)?;
         let planned = Box::pin(list(asked, context)).await?;
         info!(
             run.id = %planned.run_id,
@@ -66,4 +70,14 @@ async fn work(asked: Vec<ListSource>, context: &Context) -> Result<(), ListError
         );
     }
     Ok(())
+}
+
+fn check_staging(asked: &ListSource) -> Result<(), ListError> {
+    match &asked.staging_prefix {
+        Some(prefix) if !prefix.starts_with(RUNS) => Err(ListError::Staging {
+            prefix: prefix.clone(),
+            below: RUNS,
+        }),
+        _ => Ok(()),
+    }
 }

@@ -158,6 +158,16 @@ pub enum ListError {
         /// The source.
         at: String,
     },
+    /// A place for the chunks' lists that functions have no rights to.
+    #[error(
+        "{prefix}: functions stage a run's lists below {below} alone; `swath ingest` stages them anywhere"
+    )]
+    Staging {
+        /// The place that was asked for.
+        prefix: String,
+        /// Where their rights begin.
+        below: &'static str,
+    },
     /// No HTTP client.
     #[error("no HTTP client")]
     Http(#[source] Box<HttpError>),
@@ -209,6 +219,7 @@ impl Classify for ListError {
             | Self::EmptyFull { .. }
             | Self::NoObjects { .. }
             | Self::NothingListed { .. }
+            | Self::Staging { .. }
             | Self::Glob(_) => Class::Invalid,
             Self::Stopped { .. } => Class::Transient,
         }

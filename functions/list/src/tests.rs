@@ -116,6 +116,7 @@ async fn what_asks_nothing_leaves_the_queue_and_what_is_none_of_ours_is_kept() {
         (event!("manifest-alone.is-ignored"), 0),
         (event!("test-event.is-acknowledged"), 0),
         (event!("wrong-kind.quarantines-one"), 1),
+        (event!("staged-elsewhere.quarantines-one"), 1),
     ] {
         assert_eq!(handled(event).await, (0, kept, vec![]));
     }

@@ -150,7 +150,7 @@ pub struct ListSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<String>,
     /// Where below the lake's base the lists of the run's chunks are staged, which is no part of what the run is;
-    /// `runs/chunks` when absent.
+    /// `runs/chunks` when absent. Functions take none but below `runs/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staging_prefix: Option<String>,
 }

@@ -153,7 +153,14 @@ fn prefix(text: &str) -> Result<String, String> {
     if !parts().all(is_plain) {
         return Err("no folder below the lake: use names separated by slashes".to_owned());
     }
-    let own = ["warehouse", "quarantine", "collections", "origins"];
+    let own = [
+        "collections",
+        "messages",
+        "origins",
+        "quarantine",
+        "swath_index",
+        "warehouse",
+    ];
     match parts().next().filter(|first| own.contains(first)) {
         Some(first) => Err(format!("{first} is where the lake keeps other things")),
         None => Ok(text.to_owned()),

@@ -345,6 +345,7 @@ fn the_names_of_earthcatalog_are_known_and_refuse_what_makes_no_sense() {
         ["--staging-prefix", "../elsewhere"],
         ["--staging-prefix", "/elsewhere"],
         ["--staging-prefix", "warehouse/x"],
+        ["--staging-prefix", "swath_index"],
         ["--compact-rows", "0"],
         ["--chunk-size", "0"],
         ["--mode", "half"],

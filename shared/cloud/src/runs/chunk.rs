@@ -113,7 +113,7 @@ impl Chunker {
     #[must_use]
     pub fn below(self, folder: &str) -> Self {
         Self {
-            folder: folder.trim_end_matches('/').to_owned(),
+            folder: folder.to_owned(),
             ..self
         }
     }
