@@ -75,6 +75,13 @@ struct Refused {
     error: PointerError,
 }
 
+impl Refused {
+    /// Says whether someone else was first, so that nothing was done.
+    fn raced(&self) -> bool {
+        RACED.contains(&self.kind.as_str())
+    }
+}
+
 impl GluePointer {
     /// Takes the service, and what the names of the databases begin with.
     pub fn new(glue: Glue, prefix: &str) -> Self {
@@ -150,6 +157,7 @@ impl GluePointer {
         if made.as_ref().is_err_and(|refused| refused.kind == ABSENT) {
             let database = json!({"DatabaseInput": {"Name": database}});
             match self.ask(table, "CreateDatabase", database).await {
+                Err(refused) if refused.raced() => return Ok(Swap::Lost),
                 Err(refused) if refused.kind != EXISTS => return Err(refused.error),
                 _ => {}
             }
@@ -157,7 +165,7 @@ impl GluePointer {
         }
         match made {
             Ok(_) => Ok(Swap::Swapped),
-            Err(refused) if refused.kind == EXISTS => Ok(Swap::Lost),
+            Err(refused) if refused.kind == EXISTS || refused.raced() => Ok(Swap::Lost),
             Err(refused) => Err(refused.error),
         }
     }
@@ -182,8 +190,7 @@ impl GluePointer {
         });
         match self.ask(table, "UpdateTable", body).await {
             Ok(_) => Ok(Swap::Swapped),
-            Err(refused) if RACED.contains(&refused.kind.as_str()) => Ok(Swap::Lost),
-            Err(refused) if refused.kind == ABSENT => Ok(Swap::Lost),
+            Err(refused) if refused.kind == ABSENT || refused.raced() => Ok(Swap::Lost),
             Err(refused) => Err(refused.error),
         }
     }
