@@ -70,6 +70,6 @@ async fn place_and_pointer(
         let probed = S3Pointer::new(place.clone()).probe().await;
         probed.map_err(WiringError::Pointer)?;
     }
-    let pointer = kind.pointer(pointer, aws::asker("glue", "AWSGlue"));
+    let pointer = kind.pointer(pointer, aws::glue());
     Ok((place, pointer))
 }

@@ -26,7 +26,7 @@ impl Context {
         let now = Now::new(|| SystemClock.now());
         let (place, pointer) =
             pointer::of_lake(Arc::clone(&store.store), store.prefix.clone(), base, now);
-        let pointer = kind.pointer(pointer, aws::asker("glue", "AWSGlue"));
+        let pointer = kind.pointer(pointer, aws::glue());
         Self {
             lake: Arc::new(Lake::existing(place, pointer)),
             clock: Arc::new(SystemClock),

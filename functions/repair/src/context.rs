@@ -48,9 +48,7 @@ impl Context {
         let now = Now::new(|| SystemClock.now());
         let (place, pointer) =
             pointer::of_lake(Arc::clone(&lake.store), lake.prefix.clone(), base, now);
-        let pointer = config
-            .pointer
-            .pointer(pointer, aws::asker("glue", "AWSGlue"));
+        let pointer = config.pointer.pointer(pointer, aws::glue());
         Ok(Self {
             lake: Arc::new(Lake::existing(place, pointer)),
             out: store::open_existing(&config.out).map_err(WiringError::Out)?,

@@ -80,31 +80,21 @@ impl Call<'_> {
 /// The status and the body of an answer; or, when none came, whether the request may have been heard, and what went wrong.
 pub type Answer = Result<(u16, String), (bool, String)>;
 
-/// Returns what asks a service that takes JSON by POST and is told the action in a header: `glue`, whose actions are prefixed
-/// with `AWSGlue`. Settings and credentials are the environment's; nothing is asked twice.
-pub fn asker(
-    service: &'static str,
-    prefix: &'static str,
-) -> impl Fn(&'static str, String) -> BoxFuture<'static, Answer> + Send + Sync + 'static {
-    let service = Arc::new(JsonService {
-        config: OnceCell::new(),
-        service,
-        prefix,
-    });
+/// Returns what asks AWS Glue: an action (`GetTable`) and its JSON body. Settings and credentials are the environment's; nothing
+/// is asked twice.
+pub fn glue() -> impl Fn(&'static str, String) -> BoxFuture<'static, Answer> + Send + Sync + 'static
+{
+    let glue = Arc::new(Glue::default());
     move |action, body| {
-        let service = Arc::clone(&service);
-        Box::pin(async move { service.ask(action, &body).await })
+        let glue = Arc::clone(&glue);
+        Box::pin(async move { glue.ask(action, &body).await })
     }
 }
 
-#[derive(Debug)]
-struct JsonService {
-    config: OnceCell<(SdkConfig, reqwest::Client)>,
-    service: &'static str,
-    prefix: &'static str,
-}
+#[derive(Debug, Default)]
+struct Glue(OnceCell<(SdkConfig, reqwest::Client)>);
 
-impl JsonService {
+impl Glue {
     async fn ask(&self, action: &str, body: &str) -> Answer {
         let unheard = |why: String| (false, why);
         let set_up = || async {
@@ -112,39 +102,35 @@ impl JsonService {
             let client = client.map_err(|error| swath_core::chain(&error))?;
             Ok::<_, String>((load().await, client))
         };
-        let (config, client) = self.config.get_or_try_init(set_up).await.map_err(unheard)?;
+        let (config, client) = self.0.get_or_try_init(set_up).await.map_err(unheard)?;
         let region = config.region().map(AsRef::as_ref);
         let region = region.ok_or_else(|| unheard("no region of AWS is set".to_owned()))?;
         let url = match config.endpoint_url() {
             Some(endpoint) => format!("{}/", endpoint.trim_end_matches('/')),
-            None => address(self.service, region),
+            None => address(region),
         };
-        let target = format!("{}.{action}", self.prefix);
         let call = Call {
             method: "POST",
             url: &url,
             body,
-            service: self.service,
+            service: "glue",
             region,
             headers: &[
                 ("content-type", "application/x-amz-json-1.1"),
-                ("x-amz-target", &target),
+                ("x-amz-target", &format!("AWSGlue.{action}")),
             ],
         };
         let signed = call.signed(client, config, SystemClock.now()).await;
-        let sent = async {
-            let answer = signed.map_err(unheard)?.send().await;
-            let answer = answer.map_err(|error| (true, swath_core::chain(&error.without_url())))?;
-            let status = answer.status().as_u16();
-            let body = read_body(answer, LARGEST).await;
-            let body = body.map_err(|error| (true, swath_core::chain(&error)))?;
-            Ok((status, String::from_utf8_lossy(&body).into_owned()))
-        };
-        sent.await
+        let answer = signed.map_err(unheard)?.send().await;
+        let answer = answer.map_err(|error| (true, swath_core::chain(&error.without_url())))?;
+        let status = answer.status().as_u16();
+        let body = read_body(answer, LARGEST).await;
+        let body = body.map_err(|error| (true, swath_core::chain(&error)))?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 }
 
-fn address(service: &str, region: &str) -> String {
+fn address(region: &str) -> String {
     let china = if region.starts_with("cn-") { ".cn" } else { "" };
-    format!("https://{service}.{region}.amazonaws.com{china}/")
+    format!("https://glue.{region}.amazonaws.com{china}/")
 }

@@ -46,7 +46,7 @@ pub(crate) fn open_at(lake: &str, kind: &PointerKind) -> Result<Lake, CommandErr
         Some(root) => Arc::new(LockedPointer::in_folder(&root, &place, now())),
         None => Arc::new(BucketPointer::new(place.clone(), now())),
     };
-    let pointer = kind.pointer(pointer, aws::asker("glue", "AWSGlue"));
+    let pointer = kind.pointer(pointer, aws::glue());
     Ok(Lake::existing(place, pointer))
 }
 
