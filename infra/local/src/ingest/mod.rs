@@ -216,7 +216,7 @@ async fn tell_runs(arguments: &RunsArgs) -> Result<Exit, IngestCommandError> {
     let mut exit = Exit::Empty;
     for run_id in runs(&lake).await? {
         let ledger = Ledger::new(lake.clone(), run_id);
-        // A listing that was cut short has left no plan: the same command begins it anew.
+        // A listing that was cut short has left no plan: the same command lists again.
         if ledger.plan().await?.is_none() {
             continue;
         }
