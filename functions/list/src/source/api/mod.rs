@@ -69,9 +69,7 @@ pub(super) async fn run(
     let mut search = client.search(&job, &everywhere()).await.map_err(failed)?;
     let mut latest = cursor;
     let mut number = 0;
-    while !out.is_full()
-        && let Some(page) = search.next_page().await.map_err(failed)?
-    {
+    while let Some(page) = search.next_page().await.map_err(failed)? {
         for feature in page.features {
             number += 1;
             out.listed += 1;
@@ -89,6 +87,10 @@ pub(super) async fn run(
             {
                 return Ok(out);
             }
+        }
+        if out.is_full() {
+            // Pages are in no order of time: what was not seen may be older than what was.
+            return Ok(out);
         }
     }
     if let Some(stopped) = search.stopped() {

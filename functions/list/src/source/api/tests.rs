@@ -49,6 +49,14 @@ async fn api(items: &Items) -> ScriptedServer {
 
 /// Mirrors the API; returns the ids that it brought.
 async fn mirror(server: &ScriptedServer, lake: &Store) -> BTreeSet<String> {
+    mirror_some(server, lake, None).await
+}
+
+async fn mirror_some(
+    server: &ScriptedServer,
+    lake: &Store,
+    limit: Option<u64>,
+) -> BTreeSet<String> {
     let clock = Arc::new(FakeClock::default());
     let policy = FetchPolicy {
         allow_http: true,
@@ -70,7 +78,10 @@ async fn mirror(server: &ScriptedServer, lake: &Store) -> BTreeSet<String> {
     };
     let ask = ListSource {
         source: server.url("/"),
-        intake: Intake::default(),
+        intake: Intake {
+            limit,
+            ..Intake::default()
+        },
         retry_pending: false,
         against: None,
         staging_prefix: None,
@@ -119,6 +130,20 @@ async fn the_second_mirror_brings_what_is_new_and_changed_and_loses_nothing_of_t
         ids(&["e"]),
         "only the latest moment again"
     );
+}
+
+#[tokio::test]
+async fn a_mirror_that_ends_at_its_limit_does_not_say_where_to_go_on() {
+    let items = Items::default();
+    for (id, day) in [("a", 1), ("b", 3), ("c", 2)] {
+        let updated = format!("2024-01-{day:02}T00:00:00Z");
+        items.lock().unwrap().insert(id.to_owned(), updated);
+    }
+    let (server, lake) = (api(&items).await, Store::in_memory());
+    for _ in 0..2 {
+        let limited = mirror_some(&server, &lake, Some(3)).await;
+        assert_eq!(limited, ids(&["a", "b", "c"]));
+    }
 }
 
 #[test]
