@@ -79,7 +79,13 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + Sync> Journal<T> {
     }
 
     async fn read(&self) -> Result<Option<Page<T>>, LedgerError> {
-        self.ledger.read(&self.at()).await
+        match self.ledger.read(&self.at()).await {
+            Err(LedgerError::Page { path, source }) => {
+                tracing::warn!(path, error = %source, "a page of a listing does not read back: it is listed anew");
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     /// Returns the next reading of an earlier listing, if it is the one that is looked for.
@@ -224,6 +230,24 @@ mod tests {
         third.forget().await.unwrap();
         let mut fourth = open(&lake, NOW).await;
         assert_eq!(read(&mut fourth, &numbers, 100).await, numbers);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_does_not_read_back_is_read_anew() {
+        let lake = Store::in_memory();
+        let numbers: Vec<u32> = (0..64).collect();
+        let mut first = open(&lake, NOW).await;
+        read(&mut first, &numbers, 64).await;
+        first.number = 1;
+        let at = format!("runs/{}/{}", first.ledger.run_id(), first.at());
+        lake.put(&at, "{\"begun".into()).await.unwrap();
+        let mut again = open(&lake, NOW).await;
+        assert_eq!(read(&mut again, &numbers, 99).await, numbers[32..]);
+        assert!(
+            read(&mut open(&lake, NOW).await, &numbers, 99)
+                .await
+                .is_empty()
+        );
     }
 
     #[tokio::test]
