@@ -64,7 +64,7 @@ impl Record {
     fn with_body(mut self, bytes: &[u8]) -> Self {
         let kept = bytes.get(..KEPT).unwrap_or(bytes);
         self.size_bytes = Some(bytes.len() as u64);
-        match std::str::from_utf8(kept) {
+        match std::str::from_utf8(whole_letters(kept)) {
             Ok(text) => self.body = Some(text.to_owned()),
             Err(_) => self.body_hex = Some(hex(kept)),
         }
@@ -82,5 +82,46 @@ impl Record {
         // Texts and numbers: writing them cannot fail.
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();
         lake.put(&self.path(), text.into()).await
+    }
+}
+
+/// Leaves out a letter that the end cuts.
+fn whole_letters(text: &[u8]) -> &[u8] {
+    let end = match std::str::from_utf8(text) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => text.len(),
+    };
+    text.get(..end).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(bytes: &[u8]) -> Record {
+        let failure = Failure {
+            class: Class::Invalid,
+            code: "not_json".to_owned(),
+            reason: String::new(),
+            bytes: Some(bytes.to_vec().into()),
+        };
+        let entry = Entry::object("x".to_owned(), None, None);
+        Record::new(&RunId::derive(&[b"r"]), "s", entry, failure)
+    }
+
+    #[test]
+    fn a_long_text_is_kept_as_text_wherever_it_is_cut() {
+        let long = "é".repeat(KEPT);
+        for before in ["", "x"] {
+            let record = kept(format!("{before}{long}").as_bytes());
+            let body = record.body.unwrap();
+            assert!(KEPT - body.len() <= 1 && body.ends_with('é'));
+            assert_eq!(record.size_bytes, Some((2 * KEPT + before.len()) as u64));
+        }
+        let binary = kept(b"\xff\xfe");
+        assert_eq!(
+            (binary.body, binary.body_hex.as_deref()),
+            (None, Some("fffe"))
+        );
     }
 }
