@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use swath_core::TableName;
-use swath_core::grid::{CellKey, Grid};
+use swath_core::grid::CellKey;
 use swath_core::message::{Partition, WrittenFile};
 use swath_table::items::{check_items, encode_partition};
 use swath_table::layout::data_path;
@@ -23,11 +23,10 @@ pub(crate) struct Planned {
     pub(crate) file: Result<(WrittenFile, Bytes), Arc<TableError>>,
 }
 
-/// Makes one file per (cell, year) of the items and one per table of the rows; what the grid cannot file is refused.
+/// Makes one file per (cell, year) of the items, whose cells are given in their order, and one per table of the rows.
 ///
 /// With `check`, files of items are read back; one that does not give back its items is none.
-pub(crate) fn plan(gathered: &mut Gathered<'_>, grid: &mut dyn Grid, check: bool) -> Vec<Planned> {
-    let cells = gathered.file(grid);
+pub(crate) fn plan(gathered: &Gathered<'_>, cells: Vec<Vec<CellKey>>, check: bool) -> Vec<Planned> {
     let mut partitions: BTreeMap<(CellKey, i32), Vec<&Item<'_>>> = BTreeMap::new();
     for (item, cells) in gathered.items.iter().zip(cells) {
         let year = item.row.year();

@@ -128,11 +128,14 @@ impl Classify for WriteError {
 pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, WriteError>> {
     let begin = context.clock.now();
     let mut gathered = gather(batch, &context.rules);
-    let files = {
+    let cells = {
         // A panic elsewhere leaves a grid with at worst a cell less in its memory.
         let mut grid = context.grid.lock().unwrap_or_else(PoisonError::into_inner);
-        plan(&mut gathered, grid.as_mut(), context.check_roundtrip)
+        gathered.file(grid.as_mut())
     };
+    let files = plan(&gathered, cells, context.check_roundtrip);
+    // The rows are in the files; they need not wait with them for the store and for `commit`.
+    let items = std::mem::take(&mut gathered.items).len();
     let mut results: Vec<Result<Written, WriteError>> = batch
         .iter()
         .zip(&gathered.counts)
@@ -153,7 +156,7 @@ pub async fn write(batch: &[Message], context: &Context) -> Vec<Result<Written, 
     info!(
         batch.messages = batch.len(),
         batch.files = count,
-        batch.items = gathered.items.len(),
+        batch.items = items,
         batch.rejected = gathered.refused.len(),
         batch.mended = gathered.mended.len(),
         elapsed_ms = u64::try_from((context.clock.now() - begin).whole_milliseconds()).unwrap_or(0),
